@@ -1,0 +1,84 @@
+"""up: bring the stack up, say where everything is, and prove it with a question really answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_runtime.chat_client import Answer, ChatClient
+from cli.commands.lifecycle import describe_changes, require_consent
+from cli.console import note, table, write, write_json
+from cli.engine.operations import Outcome, open_stack
+from cli.preflight import check_stack
+from cli.project import find_project
+from fleet_spec.contract import FleetContract
+
+QUESTION = "What is the capital of Japan?"
+
+
+def run(stack: str, *, yes: bool, as_json: bool) -> None:
+    """Bring a stack up."""
+    project = find_project()
+    check_stack(project, stack)
+    operator = open_stack(project, stack, create=True)
+    if not yes:
+        operator.preview()
+        require_consent(yes, f"Bring stack {stack!r} up?")
+    outcome = operator.up()
+    contract = FleetContract.from_mapping(operator.outputs()["fleet"], "the stack's output `fleet`")
+    model = chat_model(contract)
+    answer = ChatClient(contract.router.openai).ask(QUESTION, model=model, max_tokens=64) if model else None
+    if as_json:
+        write_json(_document(outcome, contract, answer))
+    else:
+        _show(outcome, contract, answer)
+
+
+def chat_model(contract: FleetContract) -> str | None:
+    """The name to ask where nobody named one: ``default``, else the first model that chats."""
+    if "default" in contract.aliases:
+        return "default"
+    return next((name for name, model in contract.models.items() if "chat" in model.capabilities), None)
+
+
+def _document(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> dict[str, Any]:
+    return {
+        "stack": contract.stack,
+        "changes": outcome.changes,
+        "seconds": round(outcome.seconds, 3),
+        "fleet": contract.to_mapping(),
+        "answer": None if answer is None else {"question": QUESTION, **answer.to_mapping()},
+    }
+
+
+def _show(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> None:
+    if outcome.changes:
+        note(f"changed: {describe_changes(outcome.changes)}")
+    else:
+        note("nothing changed: everything already was as the config says")
+    write()
+    rows = [
+        [name, model.model, model.engine, endpoint.url]
+        for name, model in contract.models.items()
+        for endpoint in model.endpoints
+    ]
+    rows += [
+        ["router", "OpenAI API", "", contract.router.openai],
+        ["router", "Ollama API", "", contract.router.ollama],
+        ["router", "metrics", "", contract.router.metrics],
+    ]
+    table(["name", "what", "engine", "address"], rows)
+    if contract.aliases:
+        write("aliases: " + ", ".join(f"{alias} -> {' | '.join(arms)}" for alias, arms in contract.aliases.items()))
+    if answer is not None:
+        write()
+        write(f"asked {answer.model} through the router: {QUESTION}")
+        write(f"answer: {answer.text.strip()}  ({answer.completion_tokens} tokens, {answer.seconds:.1f} s)")
+    write()
+    write(f'next: paddock ask "Who wrote Hamlet?"{_stack_flag(contract.stack)}')
+    write(f"      paddock chat{_stack_flag(contract.stack)}     paddock status{_stack_flag(contract.stack)}")
+    write(f"      OPENAI_BASE_URL={contract.router.openai}    OLLAMA_HOST={contract.router.ollama}")
+    write(f"      paddock destroy{_stack_flag(contract.stack)}")
+
+
+def _stack_flag(stack: str) -> str:
+    return "" if stack == "dev" else f" --stack {stack}"

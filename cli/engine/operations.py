@@ -1,0 +1,205 @@
+"""One operation of the engine on one stack: up, preview, refresh, destroy."""
+
+from __future__ import annotations
+
+import runpy
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TypeVar
+
+import pulumi
+from pulumi.automation import LocalWorkspace, OnEvent, Stack
+from pulumi.automation.errors import CommandError, StackNotFoundError
+
+from cli.console import Step, note
+from cli.engine.command import EngineCommand
+from cli.engine.home import Backend, choose_backend, engine_environment, prepare_workspace
+from cli.engine.locate import find_engine
+from cli.engine.progress import Progress
+from cli.engine.state import clear_stale_locks, read_state
+from cli.project import Project
+from fleet_spec.errors import BadInputError, PaddockError
+
+T = TypeVar("T")
+
+
+class OperationError(PaddockError):
+    """The engine could not do what it was asked; the text holds what it reported."""
+
+
+class InterruptedByUserError(PaddockError):
+    """Ctrl-C ended the operation. The state is written and the next `up` repairs what was cut off."""
+
+    exit_code = 130
+
+
+class NoSuchStackError(BadInputError):
+    """The stack was never brought up, or has been removed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an operation did."""
+
+    changes: dict[str, int]
+    """Resources by what happened to them, ``{"created": 3}``; empty where nothing changed."""
+    seconds: float
+
+
+class StackOperator:
+    """Runs the engine on one stack. Make one with :func:`open_stack`."""
+
+    def __init__(self, stack: Stack, command: EngineCommand, project: Project, backend: Backend) -> None:
+        self._stack = stack
+        self._command = command
+        self._project = project
+        self.backend = backend
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+        return self._stack.name
+
+    def up(self) -> Outcome:
+        """Create, change and remove resources until they are what the config says."""
+        return self._run(
+            "bringing up", "is up", lambda on_event: self._stack.up(program=self._program, on_event=on_event)
+        )
+
+    def preview(self) -> Outcome:
+        """Say what :meth:`up` would do; nothing is touched."""
+        return self._run(
+            "previewing",
+            "previewed",
+            lambda on_event: self._stack.preview(program=self._program, on_event=on_event),
+        )
+
+    def refresh(self) -> Outcome:
+        """Compare the state with what really runs, and write down what differs."""
+        return self._run("refreshing", "refreshed", lambda on_event: self._stack.refresh(on_event=on_event))
+
+    def destroy(self) -> Outcome:
+        """Remove every resource. The stack itself stays known, with its history."""
+        return self._run("taking down", "is down", lambda on_event: self._stack.destroy(on_event=on_event))
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's plain outputs; a secret one shows as ``[secret]``."""
+        state = read_state(self.backend, self.name)
+        if state is not None:
+            return state.outputs
+        return {key: "[secret]" if output.secret else output.value for key, output in self._stack.outputs().items()}
+
+    def _program(self) -> None:
+        try:
+            runpy.run_path(str(self._project.directory / "__main__.py"))
+        except PaddockError as error:
+            # A RunError is shown as its text alone: the mistake is in the config, not in the program.
+            raise pulumi.RunError(str(error)) from error
+
+    def _run(self, doing: str, done: str, operation: Callable[[OnEvent], Any]) -> Outcome:
+        with Step(f"{doing} {self.name}") as step:
+            progress = Progress(step)
+            try:
+                with self._interruptible():
+                    _in_thread(lambda: operation(progress.on_event))
+            except CommandError as error:
+                if self._interrupted:
+                    raise InterruptedByUserError(
+                        f"stopped. The state is written; `paddock up --stack {self.name}` repairs what was cut off."
+                    ) from None
+                raise OperationError(_failure(self.name, progress, error)) from None
+            step.finish(f"{self.name} {done}")
+            return Outcome(dict(progress.changes), step.elapsed_seconds)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Turn Ctrl-C and SIGTERM into an orderly stop of the engine; a second one stops it at once."""
+        self._interrupted = False
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            again = self._interrupted
+            self._interrupted = True
+            note("stopping at once" if again else "stopping in order; press Ctrl-C again to stop at once")
+            self._command.interrupt()
+
+        previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def open_stack(project: Project, stack: str, *, create: bool) -> StackOperator:
+    """Find the engine and make a stack ready for operations.
+
+    Args:
+        project: The checkout.
+        stack: The stack's name.
+        create: Make the stack where it does not exist yet.
+
+    Raises:
+        BadInputError: no such stack, or its state is corrupt.
+        EngineNotFoundError: there is no engine and none could be got.
+        LockedError: another operation is at work on the stack.
+    """
+    backend = choose_backend(project, stack)
+    state = read_state(backend, stack)
+    if state is None and backend.directory is not None and not create:
+        raise NoSuchStackError(f"stack {stack!r} is not up. fix: paddock up --stack {stack}")
+    engine = find_engine(project)
+    if backend.directory is not None:
+        backend.directory.mkdir(parents=True, exist_ok=True)
+        for line in clear_stale_locks(backend, stack):
+            note(line)
+    environment = engine_environment(project, backend)
+    workspace_directory = prepare_workspace(project, stack)
+    command = EngineCommand(root=str(engine.root))
+    workspace = LocalWorkspace(work_dir=str(workspace_directory), env_vars=environment, pulumi_command=command)
+    try:
+        if state is not None or not create:
+            opened = Stack.select(stack, workspace)
+        else:
+            opened = Stack.create_or_select(stack, workspace)
+    except StackNotFoundError:
+        raise NoSuchStackError(f"stack {stack!r} is not up. fix: paddock up --stack {stack}") from None
+    except CommandError as error:
+        raise OperationError(f"the engine cannot open stack {stack!r}: {_engine_text(error)}") from None
+    return StackOperator(opened, command, project, backend)
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    """Do the work in a thread of its own, so that signals reach this one meanwhile."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=run, name="engine")
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.2)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _failure(stack: str, progress: Progress, error: CommandError) -> str:
+    told = progress.errors or [_engine_text(error)]
+    return "\n".join([f"stack {stack!r} could not be brought to where its config wants it:", *(f"  {t}" for t in told)])
+
+
+def _engine_text(error: CommandError) -> str:
+    """What the engine printed, without the SDK's wrapping."""
+    text = str(error)
+    marker = "stderr:"
+    return text.split(marker, 1)[1].strip() if marker in text else text.strip()

@@ -1,0 +1,86 @@
+"""Reading what the engine left in Paddock's own backend, without starting the engine."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from cli.engine.home import Backend
+from fleet_spec.errors import BadInputError, PaddockError
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+
+
+class LockedError(PaddockError):
+    """Another operation is at work on the stack."""
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What a state file tells: outputs in plain text, and how many resources there are."""
+
+    outputs: dict[str, Any]
+    """Plain outputs; a secret one is here as the mapping that holds its ciphertext."""
+    resources: int
+    """Resources of any kind, the stack and its providers counted."""
+
+
+def read_state(backend: Backend, stack: str) -> StackState | None:
+    """A stack's state; None where the backend is not Paddock's own or holds no such stack.
+
+    Raises:
+        BadInputError: the state file is corrupt. The engine keeps a copy beside it, which the text names.
+    """
+    path = backend.state_file(stack)
+    if path is None or not path.exists():
+        return None
+    try:
+        document: object = json.loads(path.read_text(encoding="utf-8"))
+        checkpoint = cast("dict[str, Any]", document)["checkpoint"]
+        latest = cast("dict[str, Any]", checkpoint.get("latest") or {})
+        resources = cast("list[dict[str, Any]]", latest.get("resources") or [])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(_corrupt(path, error)) from error
+    outputs = next((r.get("outputs") or {} for r in resources if r.get("type") == STACK_TYPE), {})
+    return StackState(outputs, len(resources))
+
+
+def _corrupt(path: Path, error: Exception) -> str:
+    backup = path.with_name(f"{path.name}.bak")
+    if backup.exists():
+        fix = f"put the engine's own copy back: cp {backup} {path}"
+    else:
+        fix = f"move it aside (mv {path} {path}.corrupt), and run `paddock up` to build the fleet anew"
+    return f"the state of this stack cannot be read: {path}: {error!r}\n    fix: {fix}"
+
+
+def clear_stale_locks(backend: Backend, stack: str) -> list[str]:
+    """Remove the locks that dead processes of this machine left; returns a line for each.
+
+    Raises:
+        LockedError: a living process, or one of another machine, holds a lock.
+    """
+    directory = backend.lock_directory(stack)
+    if directory is None or not directory.is_dir():
+        return []
+    import psutil
+
+    removed: list[str] = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            lock = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
+            pid, host, since = int(lock["pid"]), str(lock["hostname"]), str(lock["timestamp"])
+        except (ValueError, KeyError, TypeError):
+            pid, host, since = 0, socket.gethostname(), "an unknown time"
+        if host == socket.gethostname() and not (pid and psutil.pid_exists(pid)):
+            path.unlink(missing_ok=True)
+            removed.append(f"removed the lock of process {pid}, which died while it worked on {stack!r} ({since})")
+            continue
+        raise LockedError(
+            f"process {pid} on {host} has been working on stack {stack!r} since {since}. "
+            f"fix: wait for it; if it is gone for good, remove {path}"
+        )
+    return removed

@@ -1,0 +1,166 @@
+"""The ``paddock`` command. Only the command line is read here; each command's module is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import note, write_json
+from fleet_spec.errors import PaddockError, SpecError
+
+app = typer.Typer(
+    name="paddock",
+    help="Bring up a fleet of open models from a stack's config, look after it, and talk to it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+router_app = typer.Typer(help="Run the router by hand.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(router_app, name="router")
+
+StackOption = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="A model or alias of the fleet.")]
+
+
+@app.command()
+def up(stack: StackOption = "dev", yes: YesOption = False, as_json: JsonOption = False) -> None:
+    """Bring the stack to what its config says: start what is missing, replace what changed."""
+    from cli.commands.up import run
+
+    run(stack, yes=yes, as_json=as_json)
+
+
+@app.command()
+def preview(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
+    """Say what `up` would do. Nothing is touched."""
+    from cli.commands.lifecycle import preview as run
+
+    run(stack, as_json=as_json)
+
+
+@app.command()
+def refresh(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
+    """Compare the state with what really runs; the next `up` starts what died."""
+    from cli.commands.lifecycle import refresh as run
+
+    run(stack, as_json=as_json)
+
+
+@app.command()
+def destroy(stack: StackOption = "dev", yes: YesOption = False, as_json: JsonOption = False) -> None:
+    """Take the stack down: no process and no port stays behind."""
+    from cli.commands.lifecycle import destroy as run
+
+    run(stack, yes=yes, as_json=as_json)
+
+
+@app.command()
+def outputs(
+    stack: StackOption = "dev",
+    as_json: JsonOption = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every stack output, not the contract alone.")] = False,
+) -> None:
+    """Print the fleet's contract: where everything is."""
+    from cli.commands.outputs import run
+
+    run(stack, as_json=as_json, everything=everything)
+
+
+@app.command()
+def status(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
+    """What runs and how it is. Exits with 1 where something does not."""
+    from cli.commands.status import run
+
+    run(stack, as_json=as_json)
+
+
+@app.command()
+def doctor(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
+    """What this machine lacks for the stack, and how to get it. Exits with 1 where something is needed."""
+    from cli.commands.doctor import run
+
+    run(stack, as_json=as_json)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    stack: StackOption = "dev",
+    model: ModelOption = None,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.", min=1)] = 256,
+    temperature: Annotated[float, typer.Option(help="0 gives the likeliest reply.", min=0, max=2)] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask one question and print the answer as it comes."""
+    from cli.commands.talk import ask as run
+
+    run(question, stack, model=model, max_tokens=max_tokens, temperature=temperature, as_json=as_json)
+
+
+@app.command()
+def chat(
+    stack: StackOption = "dev",
+    model: ModelOption = None,
+    system: Annotated[str | None, typer.Option(help="Instructions that stand before the conversation.")] = None,
+) -> None:
+    """Hold a conversation. An empty line or Ctrl-D ends it."""
+    from cli.commands.talk import chat as run
+
+    run(stack, model=model, system=system)
+
+
+@app.command()
+def env(stack: StackOption = "dev") -> None:
+    """Print what a plain `pulumi` needs in its environment: eval "$(paddock env)"."""
+    from cli.commands.env import run
+
+    run(stack)
+
+
+@router_app.command()
+def serve(
+    fleet: Annotated[Path | None, typer.Option(help="A contract file to follow.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Follow this stack's contract.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8080,
+) -> None:
+    """Run the router in this terminal, from a contract file or a stack."""
+    from cli.commands.router import serve as run
+
+    run(fleet, stack, host=host, port=port)
+
+
+def main() -> None:
+    """Run the command line; turns errors that are meant for a person into text and an exit code."""
+    try:
+        app()
+    except PaddockError as error:
+        if "--json" in sys.argv:
+            write_json({"error": _error_document(error)})
+        else:
+            note(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        note("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe went away; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _error_document(error: PaddockError) -> dict[str, object]:
+    document: dict[str, object] = {"message": str(error)}
+    if isinstance(error, SpecError):
+        document["problems"] = [{"key": p.key, "message": p.message, "fix": p.fix} for p in error.problems]
+    return document
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Where things are: the project's directory, a stack's own directory, the caches outside the checkout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet_spec.errors import BadInputError
+
+PROJECT_FILE = "Pulumi.yaml"
+PRIVATE_DIRECTORY = ".paddock"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout of the Pulumi project."""
+
+    directory: Path
+
+    @property
+    def private_directory(self) -> Path:
+        """What running fleets keep in the checkout, ignored by git."""
+        return self.directory / PRIVATE_DIRECTORY
+
+    def stack_directory(self, stack: str) -> Path:
+        """What one stack keeps: processes' records and logs, contract, model stores."""
+        return self.private_directory / stack
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project that ``start`` (the current directory by default) is in, else the one this code is part of.
+
+    Raises:
+        BadInputError: neither is a Paddock project.
+    """
+    here = (start or Path.cwd()).resolve()
+    installed = Path(__file__).resolve().parent.parent
+    for directory in (here, *here.parents, installed):
+        if (directory / PROJECT_FILE).is_file() and (directory / "__main__.py").is_file():
+            return Project(directory)
+    raise BadInputError(f"{here} is in no Paddock project: no {PROJECT_FILE}. fix: run this in a checkout of one")
+
+
+def cache_directory() -> Path:
+    """Where things that many checkouts can share are kept: engines and weights.
+
+    ``PADDOCK_CACHE`` names it; by default it is ``paddock`` under the user's cache directory.
+    """
+    named = os.environ.get("PADDOCK_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paddock"

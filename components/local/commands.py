@@ -1,0 +1,70 @@
+"""The command lines and environments of the local target's processes. Pure: nothing is started here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.local.plan import LocalModel
+
+PORT_PLACEHOLDER = "{port}"
+"""Replaced by the process's port, which the provider chooses once and keeps."""
+
+# Modules are named as text: what builds a fleet never imports what uses it.
+LLAMACPP_SERVER_MODULE = "components.local.llamacpp_server"
+ROUTER_MODULE = "agent_runtime.router"
+
+
+def llamacpp_command(model: LocalModel, weights_path: str) -> list[str]:
+    """The command that serves a GGUF file with llama.cpp."""
+    command = [
+        *(sys.executable, "-m", LLAMACPP_SERVER_MODULE),
+        *("--weights", weights_path),
+        *("--model", model.served_name),
+        *("--host", "127.0.0.1"),
+        *("--port", PORT_PLACEHOLDER),
+        *("--context", str(model.context_length)),
+        *("--parallel", str(model.spec.parallel)),
+    ]
+    if model.prompting is not None:
+        command += ["--chat-template", model.prompting.jinja]
+        for stop in model.prompting.stop:
+            command += ["--stop", stop]
+    if "embedding" in model.capabilities:
+        command.append("--embedding")
+    return command
+
+
+def ollama_command(binary: Path) -> list[str]:
+    """The command that runs an Ollama server of the fleet's own."""
+    return [str(binary), "serve"]
+
+
+def ollama_environment(model: LocalModel, store: Path) -> Mapping[str, str]:
+    """What that server is told: its address, its own store, and its limits.
+
+    HOME is set because Ollama writes a key under it, whatever OLLAMA_MODELS says. NOPRUNE keeps a
+    replica that starts from pruning blobs that another one, on the same store, is still fetching.
+    """
+    return {
+        "HOME": str(store),
+        "OLLAMA_HOST": f"127.0.0.1:{PORT_PLACEHOLDER}",
+        "OLLAMA_MODELS": str(store / "models"),
+        "OLLAMA_KEEP_ALIVE": model.spec.keep_alive,
+        "OLLAMA_NUM_PARALLEL": str(model.spec.parallel),
+        "OLLAMA_CONTEXT_LENGTH": str(model.context_length),
+        "OLLAMA_MAX_LOADED_MODELS": "1",
+        "OLLAMA_NOPRUNE": "1",
+        "OLLAMA_NO_CLOUD": "1",
+    }
+
+
+def router_command(contract_path: Path, host: str) -> list[str]:
+    """The command that runs the router on a contract file."""
+    return [
+        *(sys.executable, "-m", ROUTER_MODULE),
+        *("--fleet", str(contract_path)),
+        *("--host", host),
+        *("--port", PORT_PLACEHOLDER),
+    ]

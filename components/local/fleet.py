@@ -1,0 +1,86 @@
+"""The local target: one service per model, and the router, on the machine that runs the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from components.local.model_service import ModelService
+from components.local.paths import stack_directory
+from components.local.plan import LocalModel, gather_facts, plan_fleet
+from components.local.router import Router, router_url
+from fleet_spec.catalogue import load_catalogue
+from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses
+from fleet_spec.spec import FleetSpec
+
+LOCAL_USD_PER_HOUR = 0.50
+"""What one replica of the local tier is reckoned to cost where the config names no figure, in US dollars."""
+
+
+def build_contract(spec: FleetSpec, stack: str, models: list[LocalModel], urls: dict[str, list[str]]) -> FleetContract:
+    """The contract of a fleet whose replicas answer at ``urls`` (model name -> base addresses)."""
+    return FleetContract(
+        stack=stack,
+        target="local",
+        router=RouterAddresses.at(router_url(spec.router)),
+        models={
+            model.name: ModelEndpoints(
+                model=model.served_name,
+                engine=model.engine,
+                tier="local",
+                context_length=model.context_length,
+                parallel=model.spec.parallel,
+                capabilities=model.capabilities,
+                endpoints=tuple(Endpoint(url=url) for url in urls[model.name]),
+                usd_per_hour=LOCAL_USD_PER_HOUR if model.spec.usd_per_hour is None else model.spec.usd_per_hour,
+            )
+            for model in models
+        },
+        aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
+        budget=Budget(monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit),
+        privacy=spec.privacy.model_dump(mode="json", by_alias=True),
+    )
+
+
+class LocalFleet(pulumi.ComponentResource):
+    """A fleet of processes.
+
+    Attributes:
+        contract: The fleet's contract, known once every replica has answered.
+    """
+
+    contract: pulumi.Output[FleetContract]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        spec: FleetSpec,
+        stack: str,
+        project: Path,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Describe the fleet; the arguments are those of :class:`components.fleet.Fleet`."""
+        super().__init__("paddock:local:LocalFleet", name, None, opts)
+        catalogue = load_catalogue()
+        models = plan_fleet(spec, gather_facts(catalogue), catalogue, project)
+        directory = stack_directory(project, stack)
+        services = {
+            model.name: ModelService(
+                model.safe_name, model=model, directory=directory, opts=pulumi.ResourceOptions(parent=self)
+            )
+            for model in models
+        }
+        urls = pulumi.Output.all(**{model: service.urls for model, service in services.items()})
+        contract = urls.apply(lambda found: build_contract(spec, stack, models, found))
+        router = Router(
+            "router",
+            router=spec.router,
+            contract_text=contract.apply(FleetContract.to_json),
+            directory=directory,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        # The contract is worth exporting only once the router answers.
+        self.contract = pulumi.Output.all(contract, router.url).apply(lambda found: found[0])
+        self.register_outputs({"routerUrl": router.url})

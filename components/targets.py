@@ -1,0 +1,16 @@
+"""Which targets this release builds."""
+
+from __future__ import annotations
+
+from fleet_spec.errors import Problem
+from fleet_spec.spec import FleetSpec
+
+BUILT_TARGETS = ("local",)
+
+
+def target_problems(spec: FleetSpec) -> list[Problem]:
+    """What keeps this release from building a spec's target; empty where nothing does."""
+    if spec.target in BUILT_TARGETS:
+        return []
+    choices = ", ".join(BUILT_TARGETS)
+    return [Problem("target", f"{spec.target!r} is not built yet in this release", f"write one of: {choices}")]

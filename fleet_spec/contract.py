@@ -1,0 +1,157 @@
+"""FleetContract, version 1: what a stack tells the world about the fleet it brought up.
+
+A stack exports it as the plain output ``fleet``. The router, agents and apps configure themselves from
+it and from nothing else. A reader accepts fields it does not know, so that a newer stack can say more,
+and refuses a version it does not know, because there a field may have changed its meaning. Keys and
+passwords are never in it: they travel in the secret output ``fleetSecrets``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from fleet_spec.errors import ContractError
+
+CONTRACT_VERSION = 1
+
+Tier = Literal["local", "cloud", "commercial"]
+EngineName = Literal["llamacpp", "ollama", "vllm", "openai"]
+
+
+class _ContractPart(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True, serialize_by_alias=True
+    )
+
+
+class Endpoint(_ContractPart):
+    """One replica of a model: an address that answers its engine's own HTTP API."""
+
+    url: str
+    """Scheme, host and port, without a path, such as ``http://127.0.0.1:18101``."""
+
+
+class ModelEndpoints(_ContractPart):
+    """A model of the fleet and where it answers."""
+
+    model: str
+    """The model's name in the catalogue, which is also what its engine calls it: ``gemma3:270m``."""
+    engine: EngineName
+    """Which HTTP API the endpoints speak."""
+    tier: Tier = "local"
+    context_length: int = Field(ge=1)
+    """The largest number of tokens, prompt and reply together, that one request may use."""
+    parallel: int = Field(default=1, ge=1)
+    """How many requests one endpoint computes at the same time. More wait at the endpoint."""
+    capabilities: tuple[str, ...] = ("chat",)
+    """What it can do: chat, completion, embedding, tools, vision, thinking, code, math."""
+    endpoints: tuple[Endpoint, ...] = ()
+    usd_per_hour: float | None = Field(default=None, ge=0)
+    """What one endpoint costs in US dollars an hour, busy or idle, or None where nobody said."""
+
+
+class RouterAddresses(_ContractPart):
+    """Where the router answers, for each kind of client."""
+
+    url: str
+    openai: str
+    """Base URL for clients of OpenAI's API."""
+    ollama: str
+    """Base URL for clients of Ollama's API."""
+    metrics: str
+    """Where Prometheus scrapes."""
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The addresses of a router whose root is ``url`` (no trailing slash)."""
+        return cls(url=url, openai=f"{url}/v1", ollama=url, metrics=f"{url}/metrics")
+
+
+class WebUi(_ContractPart):
+    """Where the chat page answers."""
+
+    url: str
+
+
+class Budget(_ContractPart):
+    """What the fleet may spend on tiers that cost money per token."""
+
+    monthly_usd: float = Field(ge=0)
+    soft_limit: float = Field(default=0.8, ge=0, le=1)
+    """The share of the budget past which the commercial tier answers high-priority requests only."""
+
+
+class FleetContract(_ContractPart):
+    """The whole contract. Build with :meth:`parse` or :meth:`from_mapping`, write with :meth:`to_json`."""
+
+    version: Literal[1] = 1
+    stack: str
+    target: Literal["local", "docker", "kubernetes"]
+    router: RouterAddresses
+    web_ui: WebUi | None = None
+    models: dict[str, ModelEndpoints]
+    """The fleet's models, by the name the stack's config gives them."""
+    aliases: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Names that clients may ask for: alias -> {fleet model: weight}. Weights need not sum to 1."""
+    tiers: dict[str, Any] = Field(default_factory=dict)
+    budget: Budget | None = None
+    privacy: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | bytes, source: str = "the contract") -> FleetContract:
+        """Read a contract from JSON text.
+
+        Raises:
+            ContractError: it is not JSON, not an object, of an unknown version, or incomplete.
+        """
+        try:
+            data: object = json.loads(text)
+        except ValueError as error:
+            raise ContractError(f"{source} is not JSON: {error}. Write it anew with `paddock up`.") from error
+        if not isinstance(data, dict):
+            raise ContractError(f"{source} holds {type(data).__name__}, not an object.")
+        return cls.from_mapping(data, source)  # pyright: ignore[reportUnknownArgumentType]
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], source: str = "the contract") -> FleetContract:
+        """Read a contract from decoded JSON.
+
+        Raises:
+            ContractError: as for :meth:`parse`.
+        """
+        version = data.get("version")
+        if type(version) is not int or version != CONTRACT_VERSION:
+            raise ContractError(
+                f"{source} is of version {version!r}; this Paddock reads version {CONTRACT_VERSION}. "
+                "Bring the stack up with the same release of Paddock that reads it."
+            )
+        try:
+            contract = cls.model_validate(data)
+        except ValidationError as error:
+            details = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+                for item in error.errors(include_input=False, include_url=False)
+            )
+            raise ContractError(f"{source} cannot be used: {details}") from error
+        unknown = sorted(
+            f"aliases.{alias}.{name}"
+            for alias, arms in contract.aliases.items()
+            for name in arms
+            if name not in contract.models
+        )
+        if unknown:
+            raise ContractError(f"{source} has aliases of models that it does not hold: {', '.join(unknown)}")
+        return contract
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The contract as plain JSON data, camelCase keys, absent fields left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_json(self) -> str:
+        """The contract as JSON text for a file: indented, keys in a stable order, ends with a newline."""
+        return json.dumps(self.to_mapping(), indent=2) + "\n"

@@ -1,0 +1,59 @@
+"""FleetSpec: everything that a stack's config may say, typed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from fleet_spec.base import Identifier, SpecPart
+from fleet_spec.governance_spec import BudgetSpec, PrivacySpec, TiersSpec
+from fleet_spec.model_spec import ModelSpec
+from fleet_spec.platform_spec import (
+    GpuPoolSpec,
+    IngressSpec,
+    MonitoringSpec,
+    RouterSpec,
+    StorageSpec,
+    WebUiSpec,
+)
+
+Target = Literal["local", "docker", "kubernetes"]
+
+
+def _model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _arms(value: Any) -> Any:
+    return {value: 1.0} if isinstance(value, str) else value
+
+
+ModelEntry = Annotated[ModelSpec, BeforeValidator(_model)]
+"""A model, or just its catalogue name."""
+
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Arms = Annotated[dict[Identifier, Weight], Field(min_length=1), BeforeValidator(_arms)]
+"""The models behind an alias and their weights, or the name of the one model."""
+
+
+class FleetSpec(SpecPart):
+    """A whole fleet. Load it with :func:`fleet_spec.loading.load_spec`, which finds every mistake at once."""
+
+    target: Target = "local"
+    """What runs the models: processes of this machine, containers of a host, or a cluster."""
+    models: dict[Identifier, ModelEntry] = Field(min_length=1)
+    """The fleet's models, by a name of your choice."""
+    aliases: dict[Identifier, Arms] = Field(default_factory=dict)
+    """Further names that clients may ask for, such as ``default`` or ``gpt-4o-mini``."""
+    tiers: TiersSpec = TiersSpec()
+    budget: BudgetSpec = BudgetSpec()
+    privacy: PrivacySpec = PrivacySpec()
+    router: RouterSpec = RouterSpec()
+    web_ui: WebUiSpec = WebUiSpec()
+    gpu_pools: dict[Identifier, GpuPoolSpec] = Field(default_factory=dict)
+    storage: StorageSpec = StorageSpec()
+    monitoring: MonitoringSpec = MonitoringSpec()
+    ingress: IngressSpec = IngressSpec()
+    namespace: str = Field(default="llm-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """The Kubernetes namespace that holds the fleet."""
