@@ -12,6 +12,7 @@ import httpx
 
 from fleet_spec.errors import BadInputError, PaddockError
 
+HTTP_NOT_FOUND = 404
 CONNECT_TIMEOUT_SECONDS = 5.0
 REPLY_TIMEOUT_SECONDS = 600.0
 """Longest silence while a reply is awaited: a cold model may take minutes to load."""
@@ -78,9 +79,10 @@ class Reply:
             if usage:
                 self.prompt_tokens = int(usage.get("prompt_tokens", 0))
                 self.completion_tokens = int(usage.get("completion_tokens", 0))
-            for choice in event.get("choices") or []:
+            for choice in cast("list[dict[str, Any]]", event.get("choices") or []):
                 self.finish_reason = choice.get("finish_reason") or self.finish_reason
-                piece = (choice.get("delta") or {}).get("content")
+                delta = cast("dict[str, Any]", choice.get("delta") or {})
+                piece: str = delta.get("content") or ""
                 if piece:
                     self.text += piece
                     yield piece
@@ -147,7 +149,7 @@ class ChatClient:
     def _events(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             with self._http.stream("POST", f"{self._url}/chat/completions", json=body) as response:
-                if response.status_code != httpx.codes.OK:
+                if not response.is_success:
                     response.read()
                     raise _error(response)
                 yield from _server_sent_events(response.iter_lines())
@@ -176,7 +178,7 @@ def _error(response: httpx.Response) -> PaddockError:
         message = _message(cast("dict[str, Any]", response.json()))
     except (ValueError, TypeError, AttributeError):
         message = response.text[:200]
-    if response.status_code == httpx.codes.NOT_FOUND:
+    if response.status_code == HTTP_NOT_FOUND:
         return UnknownModelError(message)
     return ReplyError(f"the router answered {response.status_code}: {message}")
 

@@ -129,19 +129,21 @@ class Catalogue(CataloguePart):
         """
         _require_known("capability", capability, CAPABILITIES)
         _require_known("use case", use_case, USE_CASES)
-        _require_known("licence", licence and licence.lower(), [key.lower() for key in self.licences])
+        if licence is not None:
+            licence = {key.lower(): key for key in self.licences}.get(licence.lower(), licence)
+            _require_known("licence", licence, self.licences)
         return tuple(
             model
             for model in self.models
             if (capability is None or capability in model.capabilities)
             and (use_case is None or use_case in model.use_cases)
             and (max_parameters is None or model.parameters.total <= max_parameters)
-            and (licence is None or model.licence.lower() == licence.lower())
+            and (licence is None or model.licence == licence)
         )
 
 
 def _require_known(what: str, value: str | None, known: Iterable[str]) -> None:
-    choices = sorted(known)
+    choices = sorted(known, key=str.lower)
     if value is not None and value not in choices:
         raise BadInputError(f"no model of the catalogue has the {what} {value!r}. Use one of: {', '.join(choices)}.")
 

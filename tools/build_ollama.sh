@@ -132,7 +132,7 @@ build() {
     # The folder of the header has a fixed name because Go's build cache takes it for part of the input.
     CGO_ENABLED=1 CGO_CPPFLAGS="-I$headers ${CGO_CPPFLAGS:-}" CGO_CFLAGS="-O3 $march" CGO_CXXFLAGS="-O3 $march" \
         go build -C "$here/ollama" -trimpath -o "$scratch/bin/ollama" \
-        -ldflags "-s -w -X github.com/ollama/ollama/version.Version=$version" github.com/ollama/ollama >&2
+        -ldflags "-s -w -X github.com/ollama/ollama/version.Version=$version" github.com/ollama/ollama >&2 || return
     printf '%s' "$march" >"$scratch/bin/instruction-set"
 }
 
@@ -155,7 +155,7 @@ else
     mkdir "$scratch/bin"
     timed "compiling Ollama $version, 6 to 8 minutes on two cores" build
     is_built "$scratch/bin" || die "what was built does not answer --version with $version"
-    rm -rf -- "$home/bin"
+    rm -rf -- "${home:?}/bin"
     mv -T -- "$scratch/bin" "$home/bin"
     say "Ollama $version is at $home/bin/ollama"
 fi

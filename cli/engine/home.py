@@ -95,7 +95,7 @@ def engine_environment(
 def _passphrase_file(project: Project) -> Path:
     path = project.private_directory / "passphrase"
     if not path.exists():
-        project.private_directory.mkdir(parents=True, exist_ok=True)
+        project.private_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Created readable by its owner alone, never for a moment by others.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -110,6 +110,7 @@ def prepare_workspace(project: Project, stack: str) -> Path:
         BadInputError: there is no such stack, or a file of the project cannot be read.
     """
     tracked = read_stack_file(project.directory, stack)
+    project.private_directory.mkdir(mode=0o700, exist_ok=True)
     workspace = project.stack_directory(stack) / "workspace"
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / PROJECT_FILE).write_text(yaml.safe_dump(_project_settings(project), sort_keys=False), encoding="utf-8")

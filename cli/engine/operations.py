@@ -5,13 +5,12 @@ from __future__ import annotations
 import runpy
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-import pulumi
 from pulumi.automation import LocalWorkspace, OnEvent, Stack
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
@@ -19,12 +18,19 @@ from cli.console import Step, note
 from cli.engine.command import EngineCommand
 from cli.engine.home import Backend, choose_backend, engine_environment, prepare_workspace
 from cli.engine.locate import find_engine
-from cli.engine.progress import Progress
+from cli.engine.progress import Kind, Progress
 from cli.engine.state import clear_stale_locks, read_state
 from cli.project import Project
 from fleet_spec.errors import BadInputError, PaddockError
 
 T = TypeVar("T")
+
+_TITLES: dict[Kind, tuple[str, str]] = {
+    "up": ("bringing up", "is up"),
+    "preview": ("previewing", "previewed"),
+    "refresh": ("refreshing", "refreshed"),
+    "destroy": ("taking down", "is down"),
+}
 
 
 class OperationError(PaddockError):
@@ -66,25 +72,19 @@ class StackOperator:
 
     def up(self) -> Outcome:
         """Create, change and remove resources until they are what the config says."""
-        return self._run(
-            "bringing up", "is up", lambda on_event: self._stack.up(program=self._program, on_event=on_event)
-        )
+        return self._run("up", lambda on_event: self._stack.up(program=self._program, on_event=on_event))
 
     def preview(self) -> Outcome:
         """Say what :meth:`up` would do; nothing is touched."""
-        return self._run(
-            "previewing",
-            "previewed",
-            lambda on_event: self._stack.preview(program=self._program, on_event=on_event),
-        )
+        return self._run("preview", lambda on_event: self._stack.preview(program=self._program, on_event=on_event))
 
     def refresh(self) -> Outcome:
         """Compare the state with what really runs, and write down what differs."""
-        return self._run("refreshing", "refreshed", lambda on_event: self._stack.refresh(on_event=on_event))
+        return self._run("refresh", lambda on_event: self._stack.refresh(on_event=on_event))
 
     def destroy(self) -> Outcome:
         """Remove every resource. The stack itself stays known, with its history."""
-        return self._run("taking down", "is down", lambda on_event: self._stack.destroy(on_event=on_event))
+        return self._run("destroy", lambda on_event: self._stack.destroy(on_event=on_event))
 
     def outputs(self) -> dict[str, Any]:
         """The stack's plain outputs; a secret one shows as ``[secret]``."""
@@ -94,15 +94,12 @@ class StackOperator:
         return {key: "[secret]" if output.secret else output.value for key, output in self._stack.outputs().items()}
 
     def _program(self) -> None:
-        try:
-            runpy.run_path(str(self._project.directory / "__main__.py"))
-        except PaddockError as error:
-            # A RunError is shown as its text alone: the mistake is in the config, not in the program.
-            raise pulumi.RunError(str(error)) from error
+        runpy.run_path(str(self._project.directory / "__main__.py"))
 
-    def _run(self, doing: str, done: str, operation: Callable[[OnEvent], Any]) -> Outcome:
+    def _run(self, kind: Kind, operation: Callable[[OnEvent], Any]) -> Outcome:
+        doing, done = _TITLES[kind]
         with Step(f"{doing} {self.name}") as step:
-            progress = Progress(step)
+            progress = Progress(step, kind)
             try:
                 with self._interruptible():
                     _in_thread(lambda: operation(progress.on_event))
@@ -116,7 +113,7 @@ class StackOperator:
             return Outcome(dict(progress.changes), step.elapsed_seconds)
 
     @contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def _interruptible(self) -> Generator[None]:
         """Turn Ctrl-C and SIGTERM into an orderly stop of the engine; a second one stops it at once."""
         self._interrupted = False
 
@@ -154,7 +151,8 @@ def open_stack(project: Project, stack: str, *, create: bool) -> StackOperator:
         raise NoSuchStackError(f"stack {stack!r} is not up. fix: paddock up --stack {stack}")
     engine = find_engine(project)
     if backend.directory is not None:
-        backend.directory.mkdir(parents=True, exist_ok=True)
+        project.private_directory.mkdir(mode=0o700, exist_ok=True)
+        backend.directory.mkdir(exist_ok=True)
         for line in clear_stale_locks(backend, stack):
             note(line)
     environment = engine_environment(project, backend)

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pulumi.automation import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
 from cli.console import Step, note
 
-_MARKS = {
-    OpType.CREATE: "+",
-    OpType.UPDATE: "~",
-    OpType.DELETE: "-",
-    OpType.REPLACE: "±",
-    OpType.CREATE_REPLACEMENT: "±",
-    OpType.DELETE_REPLACED: "-",
-    OpType.READ: ">",
-    OpType.REFRESH: " ",
-}
+_MARKS = {OpType.CREATE: "+", OpType.UPDATE: "~", OpType.DELETE: "-", OpType.CREATE_REPLACEMENT: "±"}
 _WORDS = {
     OpType.CREATE: ("creating", "created"),
     OpType.UPDATE: ("updating", "updated"),
     OpType.DELETE: ("deleting", "deleted"),
     OpType.CREATE_REPLACEMENT: ("replacing", "replaced"),
-    OpType.REFRESH: ("looking at", "looked at"),
 }
-_QUIET = (OpType.SAME, OpType.READ, OpType.REFRESH, OpType.REPLACE, OpType.DELETE_REPLACED)
+_REFRESH_WORDS = {OpType.UPDATE: "differs", OpType.DELETE: "gone"}
+"""What a refresh says of the world by the names of operations on the state."""
+_PROVIDER_PREFIX = "pulumi:providers:"
+_NOISE = ("update failed", "preview failed", "destroy failed", "refresh failed")
+"""What the engine says once more after the error itself."""
 _TAGS = re.compile(r"<\{%.*?%\}>")
 _ENGINE_WORDS = re.compile(r"^(error: )?(\d+ errors? occurred:\s*\*?\s*)?", re.DOTALL)
+
+
+Kind = Literal["up", "preview", "refresh", "destroy"]
 
 
 @dataclass
@@ -36,6 +34,7 @@ class Progress:
     """Follows the events of one operation."""
 
     step: Step
+    kind: Kind
     changes: dict[str, int] = field(default_factory=dict[str, int])
     """Resources by what happened to them: ``{"created": 3}``. Unchanged ones are not counted."""
     errors: list[str] = field(default_factory=list[str])
@@ -50,16 +49,19 @@ class Progress:
             self._diagnose(event.diagnostic_event)
 
     def _begin(self, metadata: StepEventMetadata) -> None:
-        if metadata.op in _WORDS and metadata.op != OpType.SAME and not _is_component(metadata):
+        if metadata.op in _WORDS and _is_worth_telling(metadata):
             self.step.update(f"{_WORDS[metadata.op][0]} {_label(metadata.urn)}")
 
     def _end(self, metadata: StepEventMetadata) -> None:
-        if metadata.op in _QUIET or metadata.op not in _WORDS:
+        if not _is_worth_telling(metadata):
             return
-        word = _WORDS[metadata.op][1]
+        words = _REFRESH_WORDS if self.kind == "refresh" else {op: done for op, (_, done) in _WORDS.items()}
+        if metadata.op not in words:
+            return
+        word = words[metadata.op]
         self.changes[word] = self.changes.get(word, 0) + 1
-        if not _is_component(metadata):
-            note(f"  {_MARKS[metadata.op]} {_label(metadata.urn)} {word}")
+        told = f"to be {word}" if self.kind == "preview" else word
+        note(f"  {_MARKS[metadata.op]} {_label(metadata.urn)} {told}")
 
     def _diagnose(self, event: DiagnosticEvent) -> None:
         text = _TAGS.sub("", f"{event.prefix or ''}{event.message or ''}").strip()
@@ -67,8 +69,9 @@ class Progress:
             return
         if event.severity == "error":
             cleaned = _ENGINE_WORDS.sub("", text).strip()
-            if cleaned and cleaned not in self.errors:
-                self.errors.append(f"{_label(event.urn)}: {cleaned}" if event.urn else cleaned)
+            told = f"{_label(event.urn)}: {cleaned}" if event.urn else cleaned
+            if cleaned and cleaned not in _NOISE and told not in self.errors:
+                self.errors.append(told)
         elif event.ephemeral:
             self.step.update(text.splitlines()[0])
         else:
@@ -82,5 +85,7 @@ def _label(urn: str) -> str:
     return f"{parts[-1]} ({kind})"
 
 
-def _is_component(metadata: StepEventMetadata) -> bool:
-    return not getattr(metadata.new or metadata.old, "custom", True)
+def _is_worth_telling(metadata: StepEventMetadata) -> bool:
+    """Whether a resource stands for something real: components and providers only group others."""
+    state = metadata.new or metadata.old
+    return state is not None and bool(state.custom) and not metadata.type.startswith(_PROVIDER_PREFIX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from cli.engine.home import Backend
 from fleet_spec.errors import BadInputError, PaddockError
 
 STACK_TYPE = "pulumi:pulumi:Stack"
+_CLOCK_TOLERANCE_SECONDS = 2.0
+"""How far a process's start time and a lock's timestamp may disagree, since two clocks tell them."""
 
 
 class LockedError(PaddockError):
@@ -44,8 +47,9 @@ def read_state(backend: Backend, stack: str) -> StackState | None:
         resources = cast("list[dict[str, Any]]", latest.get("resources") or [])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(_corrupt(path, error)) from error
-    outputs = next((r.get("outputs") or {} for r in resources if r.get("type") == STACK_TYPE), {})
-    return StackState(outputs, len(resources))
+    nothing: dict[str, Any] = {}
+    outputs = next((r.get("outputs") for r in resources if r.get("type") == STACK_TYPE), None)
+    return StackState(outputs or nothing, len(resources))
 
 
 def _corrupt(path: Path, error: Exception) -> str:
@@ -66,8 +70,6 @@ def clear_stale_locks(backend: Backend, stack: str) -> list[str]:
     directory = backend.lock_directory(stack)
     if directory is None or not directory.is_dir():
         return []
-    import psutil
-
     removed: list[str] = []
     for path in sorted(directory.glob("*.json")):
         try:
@@ -75,7 +77,7 @@ def clear_stale_locks(backend: Backend, stack: str) -> list[str]:
             pid, host, since = int(lock["pid"]), str(lock["hostname"]), str(lock["timestamp"])
         except (ValueError, KeyError, TypeError):
             pid, host, since = 0, socket.gethostname(), "an unknown time"
-        if host == socket.gethostname() and not (pid and psutil.pid_exists(pid)):
+        if host == socket.gethostname() and not _still_works(pid, since):
             path.unlink(missing_ok=True)
             removed.append(f"removed the lock of process {pid}, which died while it worked on {stack!r} ({since})")
             continue
@@ -84,3 +86,17 @@ def clear_stale_locks(backend: Backend, stack: str) -> list[str]:
             f"fix: wait for it; if it is gone for good, remove {path}"
         )
     return removed
+
+
+def _still_works(pid: int, since: str) -> bool:
+    """Whether the process that took a lock is still there, and is not another that got its id later."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        taken_at = datetime.fromisoformat(since).timestamp()
+        return process.create_time() <= taken_at + _CLOCK_TOLERANCE_SECONDS
+    except (psutil.Error, ValueError):
+        return False

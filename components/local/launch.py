@@ -17,7 +17,7 @@ from pathlib import Path
 from components.local.identity import RUN_VARIABLE
 from components.local.ports import reachable_host
 from components.local.processes import SUPERVISOR_MODULE, StopError, is_alive, stop
-from components.local.records import LOG_NAME, RECORD_NAME, ProcessRecord, read_record
+from components.local.records import LOG_NAME, RECORD_NAME, SUPERVISOR_LINE, ProcessRecord, read_record
 from components.local.rotated_log import last_lines
 from components.local.supervisor_spec import SupervisorSpec
 from fleet_spec.errors import PaddockError
@@ -208,7 +208,9 @@ def _wait_until_healthy(
 
 
 def _with_log(spec: ProcessSpec, log_start: int, text: str) -> str:
-    lines = last_lines(spec.log_file, _LOG_LINES_IN_ERROR, from_byte=log_start)
+    lines = last_lines(spec.log_file, _LOG_LINES_IN_ERROR + 1, from_byte=log_start)
+    # That the supervisor would start it again is no longer true.
+    lines = [line for line in lines if not line.startswith(SUPERVISOR_LINE)][-_LOG_LINES_IN_ERROR:]
     if not lines:
         return f"{text}. It wrote nothing to its log, {spec.log_file}"
     return "\n".join([f"{text}. The end of its log, {spec.log_file}:", *(f"  {line}" for line in lines)])

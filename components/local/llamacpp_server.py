@@ -8,11 +8,14 @@ machine needs no compiler and no binary of its own. The process serves OpenAI's 
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 XLLAMACPP_HINT = "pip install 'paddock[llamacpp]'"
 
@@ -37,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Returns the process's exit code."""
     arguments = parse_arguments(argv)
     try:
-        import xllamacpp
+        # Compiled and without type stubs.
+        xllamacpp: Any = importlib.import_module("xllamacpp")
     except ImportError:
         print(f"xllamacpp is not installed in {sys.prefix}. fix: {XLLAMACPP_HINT}", file=sys.stderr)  # noqa: T201
         return 2
@@ -68,9 +72,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         params.antiprompt = arguments.stop
 
     stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    server = xllamacpp.Server(params)  # returns when the weights are loaded and the port answers
+        signal.signal(number, stop)
+    try:
+        server = xllamacpp.Server(params)  # returns when the weights are loaded and the port answers
+    except Exception as error:  # llama.cpp says no more than this; its own log stands above
+        print(f"llama.cpp could not serve {arguments.weights}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     print(f"{arguments.model} answers on {server.listening_address}", flush=True)  # noqa: T201
     stopped.wait()
     del server  # joins llama.cpp's threads, so that nothing dies in the middle of a write

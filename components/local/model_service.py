@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -62,6 +63,7 @@ class ModelService(pulumi.ComponentResource):
             size_bytes=source.size_bytes,
             package_module=source.package_module,
             path=str(source.path) if source.path is not None else None,
+            install_hint=source.install_hint,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -91,6 +93,7 @@ class ModelService(pulumi.ComponentResource):
             server_url=replicas[0].url,
             model=self._model.served_name,
             from_file=weights.path if weights is not None else None,
+            from_file_sha256=weights.sha256 if weights is not None else None,
             template=self._model.prompting.ollama if self._model.prompting is not None else None,
             stop=list(self._model.prompting.stop) if self._model.prompting is not None else None,
             opts=pulumi.ResourceOptions(parent=self),
@@ -104,7 +107,7 @@ class ModelService(pulumi.ComponentResource):
         *,
         command: pulumi.Input[list[str]],
         health_path: str,
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         name = f"{self._name}-{index}"
         return Process(

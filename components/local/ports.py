@@ -56,6 +56,15 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
+def host_problem(host: str) -> str | None:
+    """Why nothing can listen on ``host``, in the system's words; None where something can."""
+    try:
+        port_is_free(host, 0)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def reachable_host(host: str) -> str:
     """The address at which this machine reaches a server that listens on ``host``."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104

@@ -7,7 +7,7 @@ from pathlib import Path
 from components.local.paths import process_directory
 from components.local.plan import gather_facts, plan_fleet
 from components.local.ports import describe_holder, port_is_free
-from components.local.processes import CorruptRecordError, read_record
+from components.local.processes import CorruptRecordError, find_supervisors, read_record
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.spec import FleetSpec
@@ -41,5 +41,8 @@ def _is_own(directory: Path, port: int) -> bool:
     try:
         record = read_record(directory)
     except CorruptRecordError:
-        return False
-    return record is not None and record.port == port and record.supervisor.is_alive
+        record = None
+    if record is None:
+        # The record is lost; the provider sets that right, and stops the process that it was about.
+        return bool(find_supervisors(directory))
+    return record.port == port and record.supervisor.is_alive

@@ -18,6 +18,8 @@ from fleet_spec.errors import PaddockError
 RECORD_VERSION = 1
 RECORD_NAME = "record.json"
 LOG_NAME = "output.log"
+SUPERVISOR_LINE = "[paddock "
+"""How lines begin that the supervisor itself writes into the log, about restarts; a time follows."""
 
 State = Literal["starting", "running", "backoff", "stopped"]
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from components.local.backoff import Backoff
 from components.local.identity import LINUX, ProcessId, group_members, identify, orphans_of, signal_process
-from components.local.records import LOG_NAME, LastExit, ProcessRecord, State
+from components.local.records import LOG_NAME, SUPERVISOR_LINE, LastExit, ProcessRecord, State
 from components.local.rotated_log import RotatedLog
 from components.local.supervisor_spec import SupervisorSpec
 
@@ -97,7 +97,7 @@ class Supervisor:
             ).write()
 
     def _say(self, text: str) -> None:
-        self._log.write(f"[paddock {_now()}] {self._spec.name}: {text}\n".encode())
+        self._log.write(f"{SUPERVISOR_LINE}{_now()}] {self._spec.name}: {text}\n".encode())
 
     def _spawn(self) -> None:
         self._start_again_at = None

@@ -166,11 +166,7 @@ def test_a_secret_never_shows_in_an_error() -> None:
 def test_a_secret_never_shows_in_the_spec() -> None:
     key = secrets.token_hex(8)
     tiers = {"commercial": {"url": "https://api.example.com/v1", "apiKey": key}}
-    spec = load_spec(
-        config(
-            target="kubernetes", models={"assistant": {"model": "llama3.1:8b"}}, tiers=tiers
-        )
-    )
+    spec = load_spec(config(target="kubernetes", models={"assistant": {"model": "llama3.1:8b"}}, tiers=tiers))
     assert key not in repr(spec)
     assert spec.tiers.commercial is not None
     assert spec.tiers.commercial.api_key.get_secret_value() == key

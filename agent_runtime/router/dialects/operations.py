@@ -1,0 +1,270 @@
+"""What a client can ask of a model, and how each engine is asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.errors import Dialect, RequestError
+from agent_runtime.router.dialects.fields import NUMBER, TEXT_OR_LIST, Kind, check_fields, objects
+from agent_runtime.router.dialects.hide_usage import HideUsage
+from agent_runtime.router.dialects.replies import ReplyTranslator, section
+from agent_runtime.router.dialects.replies_to_ollama import (
+    ChatToOllama,
+    EmbedToOllama,
+    GenerateToOllama,
+    without_work,
+)
+from agent_runtime.router.dialects.replies_to_openai import (
+    ChatToOpenAI,
+    CompletionToOpenAI,
+    EmbeddingToOpenAI,
+)
+from agent_runtime.router.dialects.requests_to_ollama import (
+    chat_to_ollama,
+    completion_to_ollama,
+    embedding_to_ollama,
+)
+from agent_runtime.router.dialects.requests_to_openai import (
+    Translation,
+    chat_to_openai,
+    embed_to_openai,
+    generate_to_openai,
+)
+from fleet_spec.contract import EngineName
+
+_OLLAMA_FIELDS: dict[str, Kind] = {"stream": bool, "options": dict, "format": (str, dict)}
+_OPENAI_FIELDS: dict[str, Kind] = {
+    "stream": bool,
+    "stream_options": dict,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "max_tokens": int,
+    "max_completion_tokens": int,
+    "seed": int,
+    "n": int,
+    "stop": TEXT_OR_LIST,
+    "presence_penalty": NUMBER,
+    "frequency_penalty": NUMBER,
+}
+_KEEP_ALIVE: dict[str, Kind] = {"keep_alive": (int, float, str)}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing a client can ask of a model."""
+
+    name: str
+    dialect: Dialect
+    path: str
+    """Where the operation is in the client's dialect, and in an engine of the same."""
+    capabilities: tuple[str, ...]
+    """What the model must be able to do: any of these."""
+    kinds: Mapping[str, Kind]
+    """The fields whose types are checked for every engine."""
+    streams_by_default: bool = False
+
+
+CHAT = ("chat", "completion")
+EMBEDDING = ("embedding",)
+
+OLLAMA_CHAT = Operation(
+    "chat",
+    "ollama",
+    "/api/chat",
+    CHAT,
+    {"messages": list, "tools": list, **_OLLAMA_FIELDS, **_KEEP_ALIVE},
+    streams_by_default=True,
+)
+OLLAMA_GENERATE = Operation(
+    "generate",
+    "ollama",
+    "/api/generate",
+    CHAT,
+    {"prompt": str, "system": str, "images": list, "raw": bool, **_OLLAMA_FIELDS, **_KEEP_ALIVE},
+    streams_by_default=True,
+)
+OLLAMA_EMBED = Operation(
+    "embed", "ollama", "/api/embed", EMBEDDING, {"input": TEXT_OR_LIST, "options": dict, **_KEEP_ALIVE}
+)
+OLLAMA_EMBEDDINGS = Operation(
+    "embeddings", "ollama", "/api/embeddings", EMBEDDING, {"prompt": str, "options": dict, **_KEEP_ALIVE}
+)
+OPENAI_CHAT = Operation(
+    "chat",
+    "openai",
+    "/v1/chat/completions",
+    CHAT,
+    {"messages": list, "tools": list, "response_format": dict, **_OPENAI_FIELDS},
+)
+OPENAI_COMPLETIONS = Operation(
+    "completions", "openai", "/v1/completions", CHAT, {"prompt": TEXT_OR_LIST, **_OPENAI_FIELDS}
+)
+OPENAI_EMBEDDINGS = Operation(
+    "embeddings", "openai", "/v1/embeddings", EMBEDDING, {"input": TEXT_OR_LIST, "encoding_format": str}
+)
+
+OPERATIONS: dict[str, Operation] = {
+    operation.path: operation
+    for operation in (
+        OLLAMA_CHAT,
+        OLLAMA_GENERATE,
+        OLLAMA_EMBED,
+        OLLAMA_EMBEDDINGS,
+        OPENAI_CHAT,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+    )
+}
+
+
+@dataclass(slots=True)
+class Call:
+    """How a model server is asked."""
+
+    path: str
+    body: bytes
+    streamed: bool
+    translator: Callable[[], ReplyTranslator] | None = None
+    """Makes what translates one answer. None: it goes to the client as it is."""
+    ignored: list[str] = field(default_factory=list[str])
+    """What the client asked for and this engine cannot do."""
+
+
+def engine_dialect(engine: EngineName) -> Dialect:
+    """The language of an engine's own API."""
+    return "ollama" if engine == "ollama" else "openai"
+
+
+def requested_model(operation: Operation, body: Mapping[str, Any]) -> str:
+    """Check a request's fields, and give the name of the model that it asks for.
+
+    Raises:
+        RequestError: 400, there is no name, or a field has the wrong type.
+    """
+    name: object = body.get("model")
+    if name is None or name == "":
+        raise RequestError(400, "model is required", param="model", code="missing_model")
+    check_fields(body, {"model": str})
+    check_fields(body, operation.kinds)
+    if "messages" in operation.kinds:
+        objects(body.get("messages"), "messages")
+        if operation.dialect == "openai" and not body.get("messages"):
+            raise RequestError(400, "messages is required and must not be empty", param="messages")
+    return str(name)
+
+
+def answer_without_work(operation: Operation, body: Mapping[str, Any], engine: EngineName) -> dict[str, Any] | None:
+    """The answer to a request that only loads or unloads a model, where the engine knows no such thing."""
+    if engine == "ollama" or operation not in (OLLAMA_CHAT, OLLAMA_GENERATE):
+        return None
+    chat = operation is OLLAMA_CHAT
+    if body.get("messages") if chat else body.get("prompt"):
+        return None
+    return without_work(body["model"], chat=chat, unload=_is_zero(body.get("keep_alive")))
+
+
+def plan(
+    operation: Operation,
+    raw: bytes,
+    body: dict[str, Any],
+    *,
+    engine: EngineName,
+    engine_model: str,
+    context_length: int,
+) -> Call:
+    """How to ask an engine for what the client asked for. ``raw`` is what ``body`` was decoded from.
+
+    Raises:
+        RequestError: 400, the request cannot be said in the engine's dialect.
+    """
+    stream: object = body.get("stream")
+    streamed = operation.streams_by_default if stream is None else bool(stream)
+    if engine_dialect(engine) == operation.dialect:
+        return _same_dialect(operation, raw, body, streamed, engine, engine_model)
+    model = str(body["model"])
+    path, translation, translator = _TRANSLATIONS[operation.path](
+        body, engine, context_length, model, _wants_usage(body)
+    )
+    content = encode({"model": engine_model, **translation.body})
+    return Call(path, content, streamed, translator, translation.ignored)
+
+
+def _same_dialect(
+    operation: Operation,
+    raw: bytes,
+    body: dict[str, Any],
+    streamed: bool,
+    engine: EngineName,
+    engine_model: str,
+) -> Call:
+    changed = body["model"] != engine_model
+    if changed:
+        body = {**body, "model": engine_model}
+    translator: Callable[[], ReplyTranslator] | None = None
+    # llama.cpp tells its counts at the end of every stream; the others only where they are asked to.
+    if streamed and engine in ("vllm", "openai") and not _wants_usage(body):
+        body = {**body, "stream_options": {**section(body.get("stream_options")), "include_usage": True}}
+        changed = True
+        translator = HideUsage
+    return Call(operation.path, encode(body) if changed else raw, streamed, translator)
+
+
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    return section(body.get("stream_options")).get("include_usage") is True
+
+
+_Translated = tuple[str, Translation, Callable[[], ReplyTranslator]]
+
+
+def _ollama_chat(body: Mapping[str, Any], engine: EngineName, context: int, model: str, _: bool) -> _Translated:
+    return OPENAI_CHAT.path, chat_to_openai(body, engine, context), partial(ChatToOllama, model)
+
+
+def _ollama_generate(body: Mapping[str, Any], engine: EngineName, context: int, model: str, _: bool) -> _Translated:
+    path = OPENAI_COMPLETIONS.path if body.get("raw") else OPENAI_CHAT.path
+    return path, generate_to_openai(body, engine, context), partial(GenerateToOllama, model)
+
+
+def _ollama_embed(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
+    return OPENAI_EMBEDDINGS.path, embed_to_openai(body), partial(EmbedToOllama, model, single=False)
+
+
+def _ollama_embeddings(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
+    text = {**body, "input": body.get("prompt") or ""}
+    return OPENAI_EMBEDDINGS.path, embed_to_openai(text), partial(EmbedToOllama, model, single=True)
+
+
+def _openai_chat(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, usage: bool) -> _Translated:
+    return OLLAMA_CHAT.path, chat_to_ollama(body), partial(ChatToOpenAI, model, include_usage=usage)
+
+
+def _openai_completion(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, usage: bool) -> _Translated:
+    translator = partial(CompletionToOpenAI, model, include_usage=usage)
+    return OLLAMA_GENERATE.path, completion_to_ollama(body), translator
+
+
+def _openai_embedding(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
+    as_base64 = body.get("encoding_format") == "base64"
+    return OLLAMA_EMBED.path, embedding_to_ollama(body), partial(EmbeddingToOpenAI, model, as_base64=as_base64)
+
+
+_TRANSLATIONS = {
+    OLLAMA_CHAT.path: _ollama_chat,
+    OLLAMA_GENERATE.path: _ollama_generate,
+    OLLAMA_EMBED.path: _ollama_embed,
+    OLLAMA_EMBEDDINGS.path: _ollama_embeddings,
+    OPENAI_CHAT.path: _openai_chat,
+    OPENAI_COMPLETIONS.path: _openai_completion,
+    OPENAI_EMBEDDINGS.path: _openai_embedding,
+}
+
+
+def _is_zero(keep_alive: object) -> bool:
+    """Whether a duration of Ollama's, a number of seconds or text such as "0s", is nothing."""
+    if isinstance(keep_alive, str):
+        return keep_alive.rstrip("hmsuµn") in ("0", "0.0")
+    return keep_alive == 0 and keep_alive is not False and keep_alive is not None

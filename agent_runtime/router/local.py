@@ -1,0 +1,191 @@
+"""What the router answers itself: lists, descriptions, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
+
+from agent_runtime.router import catalogue
+from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.errors import RequestError
+from agent_runtime.router.dialects.fields import decode_object
+from agent_runtime.router.dialects.operations import Call, Operation
+from agent_runtime.router.fleet_state import EndpointState, ModelState
+from agent_runtime.router.http_server import ClientConnection
+from agent_runtime.router.probes import fetch
+from agent_runtime.router.request import Request
+from agent_runtime.router.resolve import candidates
+from agent_runtime.router.routing import Decision, unknown_model, unreachable, wanted_name
+
+if TYPE_CHECKING:
+    from agent_runtime.router.service import Router
+
+Answer = tuple[int, bytes, str]
+"""Status, body, content type."""
+
+_JSON = "application/json; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
+
+SHOW = Operation("show", "ollama", "/api/show", (), {})
+
+
+def greeting(_router: Router, _request: Request) -> Answer:
+    """/: what Ollama's clients look for to know that it is there."""
+    return 200, b"Ollama is running", _TEXT
+
+
+def version(_router: Router, _request: Request) -> Answer:
+    """/api/version."""
+    return 200, encode({"version": catalogue.OLLAMA_VERSION}), _JSON
+
+
+def tags(router: Router, _request: Request) -> Answer:
+    """/api/tags."""
+    return 200, encode(catalogue.tags(_named(router), router.started_timestamp)), _JSON
+
+
+def models(router: Router, _request: Request) -> Answer:
+    """/v1/models."""
+    return 200, encode(catalogue.openai_models(_named(router), router.started_unix)), _JSON
+
+
+def one_model(router: Router, request: Request) -> Answer:
+    """/v1/models/{id}."""
+    name = unquote(request.path.removeprefix("/v1/models/"))
+    arms = candidates(router.fleet, name)
+    if not arms:
+        raise unknown_model(router.fleet, name)
+    return 200, encode(catalogue.openai_model(name, arms[0][0], router.started_unix)), _JSON
+
+
+def healthz(_router: Router, _request: Request) -> Answer:
+    """/healthz: the process is up."""
+    return 200, encode({"ok": True}), _JSON
+
+
+def readyz(router: Router, _request: Request) -> Answer:
+    """/readyz: requests can be answered."""
+    status, body = catalogue.readiness(router.fleet, problem=router.contract_problem, draining=router.draining)
+    return status, encode(body), _JSON
+
+
+def metrics(router: Router, _request: Request) -> Answer:
+    """/metrics, for Prometheus."""
+    fleet = router.fleet
+    text = router.metrics.render(
+        active={name: model.active for name, model in fleet.models.items()},
+        endpoints=[
+            (name, replica.endpoint.url, replica.endpoint.health == "up", replica.endpoint.outstanding)
+            for name, model in fleet.models.items()
+            for replica in model.replicas
+        ],
+        connections=len(router.connections),
+    )
+    return 200, text.encode(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+LOCAL: dict[str, Callable[[Router, Request], Answer]] = {
+    "/": greeting,
+    "/api/version": version,
+    "/api/tags": tags,
+    "/v1/models": models,
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}
+QUIET = {"/healthz", "/readyz", "/metrics"}
+"""What is asked every few seconds, and would fill the log."""
+
+
+def show(router: Router, request: Request) -> Decision:
+    """/api/show: passed on to an Ollama, made here for the other engines.
+
+    Raises:
+        RequestError: 400 no model is named; 404 there is none of that name; 503 it cannot be reached.
+    """
+    body = decode_object(request.body)
+    name = wanted_name(body)
+    arms = candidates(router.fleet, name)
+    if not arms:
+        raise unknown_model(router.fleet, name)
+    model = arms[0][0]
+    if model.entry.engine != "ollama":
+        return Decision(model, None, answer=catalogue.show(model, router.started_timestamp))
+    now = router.loop.time()
+    replica = model.pick(now, frozenset())
+    if replica is None:
+        raise unreachable(model, now)
+    asked = encode({**body, "model": model.entry.model, "name": ""})
+    return Decision(model, replica, Call(SHOW.path, asked, streamed=False))
+
+
+async def ps(router: Router) -> Answer:
+    """/api/ps: what is loaded, on all endpoints together."""
+    fleet = router.fleet
+    running: list[dict[str, Any]] = []
+    ollamas: dict[EndpointState, None] = {}
+    for model in fleet.models.values():
+        up = [replica.endpoint for replica in model.replicas if replica.endpoint.health == "up"]
+        if model.entry.engine == "ollama":
+            ollamas |= dict.fromkeys(up)
+        elif up:
+            running.append(catalogue.ps_entry(model))
+    answers = await asyncio.gather(
+        *(fetch(endpoint, "/api/ps", router.limits.probe_seconds) for endpoint in ollamas),
+        return_exceptions=True,
+    )
+    for answer in answers:
+        if not isinstance(answer, BaseException) and answer[0] == 200:
+            running += _loaded(answer[1])
+    return 200, encode({"models": running}), _JSON
+
+
+def _loaded(body: bytes) -> list[dict[str, Any]]:
+    try:
+        found: object = json.loads(body)
+    except ValueError:
+        return []
+    if not isinstance(found, dict):
+        return []
+    return cast("list[dict[str, Any]]", cast("dict[str, Any]", found).get("models") or [])
+
+
+class Deferred:
+    """An answer that takes a moment. It is given up where the client leaves."""
+
+    def __init__(
+        self, router: Router, client: ClientConnection, request: Request, work: Coroutine[Any, Any, Answer]
+    ) -> None:
+        self._router = router
+        self._client = client
+        self._request = request
+        client.work = self
+        self._task = router.loop.create_task(self._run(work))
+        router.tasks.add(self._task)
+        self._task.add_done_callback(router.tasks.discard)
+
+    async def _run(self, work: Coroutine[Any, Any, Answer]) -> None:
+        try:
+            status, body, content_type = await work
+        except RequestError as error:
+            self._router.refuse(self._client, self._request, error)
+            return
+        self._router.answer(self._client, self._request, status, body, content_type)
+
+    def client_left(self) -> None:
+        """Nobody waits any more."""
+        self._task.cancel()
+
+    def client_paused(self) -> None:
+        """The answer is small: nothing has to wait."""
+
+    def client_resumed(self) -> None:
+        """Nothing waited."""
+
+
+def _named(router: Router) -> list[tuple[str, ModelState]]:
+    """Every name that can be asked for, with a model that may answer to it."""
+    return [(name, candidates(router.fleet, name)[0][0]) for name in router.fleet.names()]

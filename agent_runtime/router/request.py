@@ -1,0 +1,29 @@
+"""A client's request, whole."""
+
+from __future__ import annotations
+
+from agent_runtime.router.dialects.errors import Dialect, RequestError
+
+
+class Request:
+    """What a client asks. Built while it is read."""
+
+    __slots__ = ("body", "headers", "keep_alive", "method", "path", "refusal", "started", "version")
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.path = "/"
+        self.version = "1.1"
+        self.headers: list[tuple[bytes, bytes]] = []
+        """Names in lower case."""
+        self.body = b""
+        self.keep_alive = True
+        self.started = 0.0
+        """When its last byte came, in the event loop's time."""
+        self.refusal: RequestError | None = None
+        """Why it is refused before anybody looks at what it asks."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The language of the client, by the path it asks for."""
+        return "openai" if self.path.startswith("/v1") else "ollama"

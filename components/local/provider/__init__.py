@@ -1,0 +1,1 @@
+"""The provider plugin ``paddock``: the Pulumi engine's hands on this machine."""

