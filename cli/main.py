@@ -1,4 +1,4 @@
-"""The ``paddock`` command. Only the command line is read here; each command's module is imported when it runs."""
+"""The ``paddock`` command. Reads the command line alone; each command's module is imported when it runs."""
 
 from __future__ import annotations
 
@@ -113,6 +113,14 @@ def chat(
     from cli.commands.talk import chat as run
 
     run(stack, model=model, system=system)
+
+
+@app.command()
+def engine(as_json: JsonOption = False) -> None:
+    """Print where the Pulumi engine is; gets one first where there is none."""
+    from cli.commands.engine import run
+
+    run(as_json=as_json)
 
 
 @app.command()

@@ -108,9 +108,11 @@ class ModelSpec(SpecPart):
     engine: Engine = "auto"
     """Which server runs it. ``auto``: on the local target llama.cpp where the weights are at hand, else
     Ollama where its binary is on PATH; on Docker and Kubernetes Ollama."""
-    replicas: Annotated[ReplicaRange, BeforeValidator(_replicas)] = ReplicaRange(min=1, max=1)
+    replicas: Annotated[ReplicaRange, BeforeValidator(_replicas, json_schema_input_type=int | ReplicaRange)] = (
+        ReplicaRange(min=1, max=1)
+    )
     """A number, or ``{min, max}``."""
-    gpu: Annotated[GpuSpec, BeforeValidator(_gpu)] | None = None
+    gpu: Annotated[GpuSpec, BeforeValidator(_gpu, json_schema_input_type=str | GpuSpec)] | None = None
     context_length: int | None = Field(default=None, ge=128, le=10_000_000)
     """Tokens that one request may use, prompt and reply together. Default: 4096, or less where the
     model was trained for less."""
@@ -118,11 +120,15 @@ class ModelSpec(SpecPart):
     """Requests that one replica computes at the same time. Memory grows with parallel x context."""
     quantization: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
     """A GGUF level (``Q4_K_M``) or a vLLM method (``bitsandbytes``). Default: the source's own."""
-    adapters: dict[Identifier, Annotated[AdapterSpec, BeforeValidator(_adapter)]] = Field(default_factory=dict)
+    adapters: dict[
+        Identifier, Annotated[AdapterSpec, BeforeValidator(_adapter, json_schema_input_type=str | AdapterSpec)]
+    ] = Field(default_factory=dict)
     keep_alive: Duration = "10m"
     """How long an idle model stays in memory (Ollama)."""
     resources: ResourcesSpec = ResourcesSpec()
-    storage: Annotated[ModelStorageSpec, BeforeValidator(_model_storage)] = ModelStorageSpec()
+    storage: Annotated[
+        ModelStorageSpec, BeforeValidator(_model_storage, json_schema_input_type=str | ModelStorageSpec)
+    ] = ModelStorageSpec()
     weights: WeightsSpec | None = None
     usd_per_hour: float | None = Field(default=None, ge=0)
     """What one replica costs in US dollars an hour, where you know better than the price table."""

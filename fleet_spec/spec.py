@@ -29,11 +29,13 @@ def _arms(value: Any) -> Any:
     return {value: 1.0} if isinstance(value, str) else value
 
 
-ModelEntry = Annotated[ModelSpec, BeforeValidator(_model)]
+ModelEntry = Annotated[ModelSpec, BeforeValidator(_model, json_schema_input_type=str | ModelSpec)]
 """A model, or just its catalogue name."""
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
-Arms = Annotated[dict[Identifier, Weight], Field(min_length=1), BeforeValidator(_arms)]
+Arms = Annotated[
+    dict[Identifier, Weight], Field(min_length=1), BeforeValidator(_arms, json_schema_input_type=str | dict[str, float])
+]
 """The models behind an alias and their weights, or the name of the one model."""
 
 

@@ -86,22 +86,16 @@ class Account:
             metrics.client_left[model] += 1
         self.log.access(
             path=request.path,
+            status=status,
+            seconds=now - request.started,
             model=model,
             endpoint=endpoint.url,
-            status=status,
-            duration_ms=round((now - request.started) * 1000, 1),
-            first_byte_ms=None if first is None else round((first - request.started) * 1000, 1),
-            prompt_tokens=None if usage is None else usage.prompt_tokens,
-            completion_tokens=None if usage is None else usage.completion_tokens,
+            first_byte_seconds=None if first is None else first - request.started,
+            usage=usage,
         )
 
     def answered_here(self, request: Request, status: int, model: str = "") -> None:
         """A request was answered, or refused, without a model server."""
         self.metrics.requests[model, status, request.dialect] += 1
-        self.log.access(
-            method=request.method,
-            path=request.path,
-            model=model or None,
-            status=status,
-            duration_ms=round((self._loop.time() - request.started) * 1000, 1),
-        )
+        seconds = self._loop.time() - request.started
+        self.log.access(path=request.path, status=status, seconds=seconds, model=model)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+
+from agent_runtime.router.dialects.usage import Usage
 
 _FLUSH_BYTES = 32 * 1024
 
@@ -33,9 +37,27 @@ class Log:
         self._waiting.append(json.dumps(record, default=str) + "\n")
         self.flush()
 
-    def access(self, **fields: object) -> None:
+    def access(
+        self,
+        *,
+        path: str,
+        status: int,
+        seconds: float,
+        model: str = "",
+        endpoint: str = "",
+        first_byte_seconds: float | None = None,
+        usage: Usage | None = None,
+    ) -> None:
         """Note a request that has ended. The line is written at the next flush."""
-        line = json.dumps({"time": _now(), "level": "info", "event": "request", **fields}) + "\n"
+        first = "null" if first_byte_seconds is None else f"{first_byte_seconds * 1000:.1f}"
+        prompt, completion = ("null", "null") if usage is None else (usage.prompt_tokens, usage.completion_tokens)
+        # Every request passes here: the line is put together by hand, and what can recur is quoted once.
+        line = (
+            f'{{"time": "{_now()}", "level": "info", "event": "request", "path": {_quoted(path)}, '
+            f'"model": {_quoted(model)}, "endpoint": {_quoted(endpoint)}, "status": {status}, '
+            f'"duration_ms": {seconds * 1000:.1f}, "first_byte_ms": {first}, '
+            f'"prompt_tokens": {prompt}, "completion_tokens": {completion}}}\n'
+        )
         self._waiting.append(line)
         self._waiting_size_bytes += len(line)
         if self._waiting_size_bytes > _FLUSH_BYTES:
@@ -50,5 +72,17 @@ class Log:
             self._write(text)
 
 
+@lru_cache(maxsize=512)
+def _quoted(text: str) -> str:
+    return json.dumps(text)
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    seconds = time.time()
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%S")

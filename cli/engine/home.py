@@ -77,13 +77,16 @@ def _logged_in(environment: Mapping[str, str]) -> bool:
 def engine_environment(
     project: Project, backend: Backend, environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """What to add to the environment of the engine. Makes the passphrase where none is set."""
+    """What to add to the engine's environment. Makes the state's directory and the passphrase where missing."""
     environment = os.environ if environment is None else environment
     added = {
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Should the copy of the config be lost, the salt in the state still opens its secrets.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     }
+    if backend.directory is not None:
+        _make_private(project)
+        backend.directory.mkdir(exist_ok=True)
     if backend.url is not None:
         added["PULUMI_BACKEND_URL"] = backend.url
     has_passphrase = any(name in environment for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"))
@@ -92,10 +95,14 @@ def engine_environment(
     return added
 
 
+def _make_private(project: Project) -> None:
+    """Make the directory for what is nobody else's: state, passphrase, logs."""
+    project.private_directory.mkdir(mode=0o700, exist_ok=True)
+
+
 def _passphrase_file(project: Project) -> Path:
     path = project.private_directory / "passphrase"
     if not path.exists():
-        project.private_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Created readable by its owner alone, never for a moment by others.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -110,7 +117,7 @@ def prepare_workspace(project: Project, stack: str) -> Path:
         BadInputError: there is no such stack, or a file of the project cannot be read.
     """
     tracked = read_stack_file(project.directory, stack)
-    project.private_directory.mkdir(mode=0o700, exist_ok=True)
+    _make_private(project)
     workspace = project.stack_directory(stack) / "workspace"
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / PROJECT_FILE).write_text(yaml.safe_dump(_project_settings(project), sort_keys=False), encoding="utf-8")

@@ -151,8 +151,6 @@ def open_stack(project: Project, stack: str, *, create: bool) -> StackOperator:
         raise NoSuchStackError(f"stack {stack!r} is not up. fix: paddock up --stack {stack}")
     engine = find_engine(project)
     if backend.directory is not None:
-        project.private_directory.mkdir(mode=0o700, exist_ok=True)
-        backend.directory.mkdir(exist_ok=True)
         for line in clear_stale_locks(backend, stack):
             note(line)
     environment = engine_environment(project, backend)

@@ -45,10 +45,10 @@ def read_state(backend: Backend, stack: str) -> StackState | None:
         checkpoint = cast("dict[str, Any]", document)["checkpoint"]
         latest = cast("dict[str, Any]", checkpoint.get("latest") or {})
         resources = cast("list[dict[str, Any]]", latest.get("resources") or [])
+        outputs = next((r.get("outputs") for r in resources if r.get("type") == STACK_TYPE), None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(_corrupt(path, error)) from error
     nothing: dict[str, Any] = {}
-    outputs = next((r.get("outputs") for r in resources if r.get("type") == STACK_TYPE), None)
     return StackState(outputs or nothing, len(resources))
 
 

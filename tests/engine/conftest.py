@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.engine.checkout import Checkout, free_port
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STANDINS = REPOSITORY / "tests" / "standins"
 CACHED_ENGINE = Path("engine", "pulumi-3.259.0", "bin", "pulumi")
@@ -137,3 +139,22 @@ def pulumi_in(engine_binary: Path, engine_environment: dict[str, str]) -> Iterat
     yield give
     for pulumi in given:
         pulumi.end()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, engine_binary: Path) -> Iterator[Checkout]:
+    directory = tmp_path / "checkout"
+    directory.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(REPOSITORY / name, directory)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    environment = kept | {
+        "PATH": os.pathsep.join([str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(REPOSITORY),
+        "PULUMI_HOME": str(tmp_path / "pulumi-home"),
+    }
+    checkout = Checkout(directory, environment, free_port())
+    checkout.write()
+    yield checkout
+    checkout.paddock("destroy", "--yes")
+    assert checkout.records() == {}

@@ -2,112 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import psutil
 import pytest
-import yaml
 
-from components.local.processes import ProcessRecord, is_alive, list_records
+from components.local.processes import is_alive
+from tests.engine.checkout import Checkout, wait_until
 
 pytestmark = pytest.mark.engine
-ROOT = Path(__file__).parents[2]
-COMMAND_TIMEOUT_SECONDS = 240
 CLEAN_END_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-
-
-@dataclass
-class Checkout:
-    """A copy of the project's own files, where a fleet can come up beside any other on this machine."""
-
-    directory: Path
-    environment: dict[str, str]
-    router_port: int
-
-    def write(self, **changes: Any) -> None:
-        config: dict[str, Any] = {
-            "target": "local",
-            "models": {"assistant": {"model": "gemma3:270m", "contextLength": 512}},
-            "aliases": {"default": "assistant"},
-            "router": {"port": self.router_port},
-            **changes,
-        }
-        document = {"config": {f"paddock:{key}": value for key, value in config.items()}}
-        (self.directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump(document))
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def paddock(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=COMMAND_TIMEOUT_SECONDS)
-        assert process.returncode == exit_code, f"{arguments} gave {process.returncode}:\n{stdout}\n{stderr}"
-        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
-
-    def json(self, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.paddock(*arguments, "--json", exit_code=exit_code).stdout)
-        return document
-
-    def up(self) -> dict[str, Any]:
-        return self.json("up", "--yes")
-
-    def records(self) -> dict[str, ProcessRecord]:
-        found = list_records(self.directory / ".paddock" / "dev" / "processes")
-        return {record.name: record for record in found if isinstance(record, ProcessRecord)}
-
-    def pids(self) -> dict[str, int]:
-        return {name: record.child.pid for name, record in self.records().items() if record.child is not None}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, engine_binary: Path) -> Iterator[Checkout]:
-    directory = tmp_path / "checkout"
-    directory.mkdir()
-    for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, directory)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-    environment = kept | {
-        "PATH": os.pathsep.join([str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(ROOT),
-        "PULUMI_HOME": str(tmp_path / "pulumi-home"),
-    }
-    checkout = Checkout(directory, environment, free_port())
-    checkout.write()
-    yield checkout
-    checkout.paddock("destroy", "--yes")
-    assert checkout.records() == {}
 
 
 def test_up_change_crash_refresh_up_destroy(checkout: Checkout) -> None:
@@ -183,7 +91,7 @@ def test_a_crash_is_restarted_without_anybodys_help(checkout: Checkout) -> None:
     assert before.child is not None
     os.kill(before.child.pid, signal.SIGKILL)
     wait_until(lambda: (now := checkout.records()["router"]).restarts == 1 and is_alive(now))
-    wait_until(lambda: checkout.start("ask", "What is the capital of Japan?").wait(60) == 0)
+    wait_until(lambda: checkout.exit_code_of("ask", "What is the capital of Japan?") == 0)
 
 
 def test_tracked_files_stay_as_they_were_and_the_passphrase_is_private(checkout: Checkout) -> None:
@@ -222,8 +130,6 @@ def test_a_killed_up_leaves_what_the_next_up_repairs(checkout: Checkout) -> None
 def test_a_server_that_cannot_start_shows_its_log_and_leaves_nothing(checkout: Checkout) -> None:
     own = checkout.directory / "broken.gguf"
     own.write_bytes(b"GGUF, but not really")
-    import hashlib
-
     digest = hashlib.sha256(own.read_bytes()).hexdigest()
     checkout.write(models={"assistant": {"model": "mine:1b", "weights": {"path": "broken.gguf", "sha256": digest}}})
     failed = checkout.paddock("up", "--yes", exit_code=1)

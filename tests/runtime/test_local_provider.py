@@ -400,13 +400,15 @@ def test_a_port_that_a_stranger_took_is_exchanged_if_it_was_chosen_and_reported_
         assert str(os.getpid()) in failures["router.port"]
 
 
-def test_another_folder_is_another_process_and_the_old_one_goes_first(plugin: Plugin, given: Properties):
+def test_another_folder_is_another_process_and_the_old_one_goes_first(
+    plugin: Plugin, given: Properties, tmp_path: Path
+):
     process = Resource(plugin, "Process", "tiny-0")
     process.create(given)
 
-    difference = process.diff({**given, "name": "tiny-1"})
+    difference = process.diff({**given, "name": "tiny-1", "directory": str(tmp_path / "processes" / "tiny-1")})
 
-    assert list(difference.replaces) == ["name"]
+    assert list(difference.replaces) == ["directory", "name"]
     assert difference.deleteBeforeReplace
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ from tests.runtime.conftest import MODEL, RouterFor
 
 pytestmark = pytest.mark.runtime
 
-QUESTION = {"role": "user", "content": "What is the capital of Japan?"}
+QUESTION: Any = {"role": "user", "content": "What is the capital of Japan?"}
 OLLAMA_OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 12}
 OPENAI_OPTIONS: dict[str, Any] = {"temperature": 0, "seed": 1, "max_tokens": 12}
 
@@ -43,13 +43,15 @@ def router(engine: str, engine_url: str, router_for: RouterFor) -> str:
 
 
 @pytest.fixture(scope="module")
-def openai_client(router: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{router}/v1", api_key="unused", max_retries=0)
+def openai_client(router: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{router}/v1", api_key="unused", max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def ollama_client(router: str) -> ollama.Client:
-    return ollama.Client(host=router, trust_env=False)
+def ollama_client(router: str) -> Iterator[ollama.Client]:
+    with ollama.Client(host=router, trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_the_ollama_package_streams(ollama_client: ollama.Client, straight: tupl
 @pytest.mark.parametrize("raw", [True, False])
 def test_the_ollama_package_generates(ollama_client: ollama.Client, raw: bool) -> None:
     options: dict[str, Any] = {"model": "assistant", "prompt": "The sky is", "raw": raw, "options": OLLAMA_OPTIONS}
-    whole = ollama_client.generate(**options)
+    whole: Any = ollama_client.generate(**options)
     streamed = "".join(part.response for part in ollama_client.generate(**options, stream=True))
     assert whole.response == streamed
     assert whole.response
@@ -134,7 +136,7 @@ def test_structured_output_follows_the_schema(ollama_client: ollama.Client, open
     assert set(json.loads(by_ollama.message.content or "")) == {"city"}
     by_openai = openai_client.chat.completions.create(
         model="assistant",
-        messages=[QUESTION],  # type: ignore[list-item]
+        messages=[QUESTION],
         response_format={"type": "json_schema", "json_schema": {"name": "city", "schema": schema}},
         temperature=0,
         seed=1,
@@ -157,8 +159,8 @@ def test_openais_sdk_chats(openai_client: openai.OpenAI, straight: tuple[str, in
 
 @pytest.mark.parametrize("counted", [True, False])
 def test_openais_sdk_streams(openai_client: openai.OpenAI, straight: tuple[str, int, int], counted: bool) -> None:
-    options = {"stream_options": {"include_usage": True}} if counted else {}
-    chunks = list(
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if counted else {}
+    chunks: list[Any] = list(
         openai_client.chat.completions.create(
             model="assistant", messages=[QUESTION], stream=True, **OPENAI_OPTIONS, **options
         )
@@ -172,7 +174,9 @@ def test_openais_sdk_streams(openai_client: openai.OpenAI, straight: tuple[str, 
 
 def test_openais_sdk_completes(openai_client: openai.OpenAI) -> None:
     whole = openai_client.completions.create(model="assistant", prompt="The sky is", **OPENAI_OPTIONS)
-    chunks = openai_client.completions.create(model="assistant", prompt="The sky is", stream=True, **OPENAI_OPTIONS)
+    chunks: Any = openai_client.completions.create(
+        model="assistant", prompt="The sky is", stream=True, **OPENAI_OPTIONS
+    )
     assert whole.choices[0].text
     assert "".join(choice.text for chunk in chunks for choice in chunk.choices) == whole.choices[0].text
 
@@ -266,19 +270,13 @@ def busy_slots(url: str) -> int:
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
-@pytest.mark.parametrize("streamed", [True, False])
-def test_a_client_that_leaves_frees_the_engine(
-    llamacpp_url: str, router_for: RouterFor, path: str, streamed: bool
-) -> None:
+def test_a_client_that_leaves_a_stream_frees_the_engine(llamacpp_url: str, router_for: RouterFor, path: str) -> None:
+    # Streams only: llama.cpp's server does not look after the client of an answer in one piece, straight or not.
     router = router_for("llamacpp", llamacpp_url)
-    endless = {"model": "assistant", "messages": [QUESTION], "stream": streamed, "max_tokens": 100_000}
-    endless |= {"options": {"num_predict": 100_000}, "stop": [], "ignore_eos": True}
-    with (
-        pytest.raises(httpx.ReadTimeout),
-        httpx.stream("POST", router + path, json=endless, timeout=0.7, trust_env=False) as reply,
-    ):
-        reply.read()
-        raise httpx.ReadTimeout("it was quicker than its client's patience")
+    endless = {"model": "assistant", "messages": [QUESTION], "stream": True, "max_tokens": 1800}
+    endless |= {"options": {"num_predict": 1800}, "ignore_eos": True}
+    with httpx.stream("POST", router + path, json=endless, timeout=60, trust_env=False) as reply:
+        assert next(reply.iter_lines())
     eventually(lambda: busy_slots(llamacpp_url) == 0)
 
 

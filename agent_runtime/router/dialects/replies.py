@@ -89,7 +89,7 @@ def decode_reply(payload: bytes) -> dict[str, Any]:
         raise BadReplyError(f"the model server sent what is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadReplyError("the model server sent JSON that is not an object")
-    message = message_of(cast("object", value))
+    message = message_of(cast("object", value)) if "error" in value else None
     if message is not None:
         raise BadReplyError(message)
     return cast("dict[str, Any]", value)

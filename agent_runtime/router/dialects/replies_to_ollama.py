@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.compact import encode, quote
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import EventSplitter
 from agent_runtime.router.dialects.replies import ReplyTranslator, decode_reply, section, sections
@@ -34,8 +34,12 @@ class _FromOpenAI(ReplyTranslator):
         self._timings: dict[str, Any] = {}
         self._finish_reason: str | None = None
         self._calls: dict[int, dict[str, str]] = {}
+        self._before_time = b'{"model":' + quote(model) + b',"created_at":"'
 
     # What the shapes of chat and generate differ in:
+
+    _before_text = b""
+    _after_text = b""
 
     def _said(self, text: str, thinking: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
         raise NotImplementedError
@@ -47,7 +51,8 @@ class _FromOpenAI(ReplyTranslator):
         if payload == b"[DONE]":
             return self._done_line()
         chunk = decode_reply(payload)
-        self._note(chunk)
+        if "usage" in chunk or "timings" in chunk:
+            self._note(chunk)
         choices = sections(chunk.get("choices"))
         if not choices:
             return b""
@@ -55,15 +60,20 @@ class _FromOpenAI(ReplyTranslator):
         delta = section(choice.get("delta"))
         text: str = delta.get("content") or choice.get("text") or ""
         thinking: str = delta.get("reasoning_content") or delta.get("reasoning") or ""
-        for call in sections(delta.get("tool_calls")):
-            self._collect(call)
+        if "tool_calls" in delta:
+            for call in sections(delta["tool_calls"]):
+                self._collect(call)
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         if not text and not thinking:
             return b""
         if self._first_ns is None:
             self._first_ns = self._clock_ns()
-        return self._line(self._said(text, thinking, []), done=False, **_logprobs(choice))
+        logprobs = _logprobs(choice)
+        if thinking or logprobs:
+            return self._line(self._said(text, thinking, []), done=False, **logprobs)
+        # Text and nothing else is what nearly every event is: it is put together by hand.
+        return self._before_time + timestamp().encode() + self._before_text + quote(text) + self._after_text
 
     def _end(self) -> bytes:
         rest = self._events.rest()
@@ -147,6 +157,9 @@ class _FromOpenAI(ReplyTranslator):
 class ChatToOllama(_FromOpenAI):
     """/v1/chat/completions as /api/chat."""
 
+    _before_text = b'","message":{"role":"assistant","content":'
+    _after_text = b'},"done":false}\n'
+
     def _said(self, text: str, thinking: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if thinking:
@@ -158,6 +171,9 @@ class ChatToOllama(_FromOpenAI):
 
 class GenerateToOllama(_FromOpenAI):
     """/v1/chat/completions or /v1/completions as /api/generate."""
+
+    _before_text = b'","response":'
+    _after_text = b',"done":false}\n'
 
     def _said(self, text: str, thinking: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
         said: dict[str, Any] = {"response": text}
@@ -199,7 +215,7 @@ def without_work(model: str, *, chat: bool, unload: bool) -> dict[str, Any]:
 
 def timestamp() -> str:
     """Now, as Ollama writes it."""
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat()[:-6] + "Z"
 
 
 def _durations(

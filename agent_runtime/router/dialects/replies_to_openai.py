@@ -9,7 +9,7 @@ import struct
 import time
 from typing import Any, cast
 
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.compact import encode, quote
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import LineSplitter
 from agent_runtime.router.dialects.replies import ReplyTranslator, decode_reply, section, sections
@@ -73,6 +73,9 @@ class ChatToOpenAI(_FromOllama):
     def __init__(self, model: str, *, include_usage: bool = False) -> None:
         super().__init__(model, include_usage=include_usage)
         self._begun = False
+        head = encode(self._head(f"{self.kind}.chunk"))
+        self._before_text = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":{"content":'
+        self._after_text = b'},"finish_reason":null}]}\n\n'
 
     def _part(self, payload: bytes) -> bytes:
         reply = decode_reply(payload)
@@ -90,6 +93,9 @@ class ChatToOpenAI(_FromOllama):
             delta["tool_calls"] = calls
         logprobs = _logprobs(reply)
         if not reply.get("done"):
+            if len(delta) == 1 and "content" in delta and not logprobs:
+                # Text and nothing else is what nearly every line is: it is put together by hand.
+                return self._before_text + quote(delta["content"]) + self._after_text
             if not delta and not logprobs:
                 return b""
             return self._event([{"index": 0, "delta": delta, **logprobs, "finish_reason": None}])

@@ -69,6 +69,11 @@ class ProcessType:
             failures.append(Failure("name", f"is {name!r}; use lower-case letters, digits, '.', '_' and '-'"))
         if directory is not None and not Path(directory).is_absolute():
             failures.append(Failure("directory", f"is {directory!r}, which is not absolute"))
+        if directory is not None and name is not None and Path(directory).name != name:
+            reason = (
+                f"is {directory!r}; it ends in the process's name, {name!r}, because it is removed with the process"
+            )
+            failures.append(Failure("directory", reason))
         if path is not None and not path.startswith("/"):
             failures.append(Failure("healthPath", f"is {path!r}, which does not begin with '/'"))
         host = known(usable, "host")

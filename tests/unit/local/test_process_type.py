@@ -118,6 +118,10 @@ class TestCheck:
         assert failures_of({}) == dict.fromkeys(("name", "directory", "command"), "is missing")
         assert failures_of({"name": "a", "directory": "/a", "command": []}) == {"command": "is empty"}
 
+    def test_a_folder_that_is_not_the_process_s_own_is_refused(self, given, tmp_path):
+        """It is removed in the end, with all that is in it."""
+        assert "it ends in the process's name" in failures_of({**given, "directory": str(tmp_path)})["directory"]
+
     def test_a_program_that_cannot_be_run_is_told_from_one_that_is_absent(self, given, tmp_path):
         (tmp_path / "program").write_text("")
         wrong = failures_of({**given, "command": [str(tmp_path / "program")]})
@@ -198,8 +202,9 @@ class TestDiff:
     def test_another_name_or_folder_is_another_process(self, given, tmp_path):
         running_record(given["directory"])
 
-        assert self.diff(given, {"name": "b"}) == {"name": "replace"}
-        assert self.diff(given, {"directory": str(tmp_path)}) == {"directory": "replace"}
+        moved = {"name": "b", "directory": str(tmp_path / "b")}
+        assert self.diff(given, moved) == {"name": "replace", "directory": "replace"}
+        assert self.diff(given, {"directory": str(tmp_path / given["name"])}) == {"directory": "replace"}
 
     def test_what_died_is_a_change(self, given):
         record = running_record(given["directory"])
