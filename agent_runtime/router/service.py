@@ -116,6 +116,11 @@ class Router:
                 self._handle_local(client, request)
         except RequestError as error:
             self.refuse(client, request, error)
+        except RecursionError:
+            self.refuse(client, request, RequestError(400, "the request body is nested too deeply"))
+        except Exception as error:  # a fault of the router's own must not leave its client without an answer
+            self.log.event("fault", level="error", path=request.path, problem=repr(error))
+            self.refuse(client, request, RequestError(500, "the router failed at this request; its log says more"))
 
     def _handle_local(self, client: ClientConnection, request: Request) -> None:
         path = request.path

@@ -19,9 +19,11 @@ def serve(fleet: Path | None, stack: str | None, *, host: str, port: int) -> Non
     """
     if fleet is not None and stack is not None:
         raise BadInputError("--fleet and --stack were both given. fix: give one of them")
-    from agent_runtime.router.service import serve as serve_router
+    from agent_runtime.router.server import serve as serve_router
 
-    serve_router(fleet or _stack_contract(stack or "dev"), host=host, port=port)
+    code = serve_router(fleet or _stack_contract(stack or "dev"), host=host, port=port)
+    if code:
+        raise SystemExit(code)
 
 
 def _stack_contract(stack: str) -> Path:

@@ -31,11 +31,13 @@ class RotatedLog:
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Append ``data``, which stays in one file."""
-        if self._size_bytes and self._size_bytes + len(data) > self._max_bytes:
-            self._rotate()
-        with contextlib.suppress(OSError):
-            self._size_bytes += os.write(self._descriptor, data)
+        """Append ``data``, which stays in one file unless it is larger than a file may be."""
+        for start in range(0, len(data), self._max_bytes):
+            piece = data[start : start + self._max_bytes]
+            if self._size_bytes and self._size_bytes + len(piece) > self._max_bytes:
+                self._rotate()
+            with contextlib.suppress(OSError):
+                self._size_bytes += os.write(self._descriptor, piece)
 
     def close(self) -> None:
         """Close the current file."""

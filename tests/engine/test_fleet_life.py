@@ -208,6 +208,11 @@ def test_a_corrupt_record_is_set_aside_and_the_fleet_comes_back(checkout: Checko
     assert checkout.json("status", exit_code=1)["healthy"] is False
     assert "Tokyo" in checkout.up()["answer"]["text"]
     assert list(record.directory.glob("record.json.corrupt-*"))
+    assert not record.supervisor.is_alive
+    lost = checkout.records()["router"]
+    path.unlink()
+    assert "Tokyo" in checkout.up()["answer"]["text"]
+    assert not lost.supervisor.is_alive
 
 
 def test_a_stack_that_does_not_exist_is_named_with_those_that_do(checkout: Checkout) -> None:

@@ -42,10 +42,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: list[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: list[str], log: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is gone when the block ends."""
     with log.open("wb") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, **options)
+        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=env)
         try:
             yield started
         finally:

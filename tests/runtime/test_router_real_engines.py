@@ -91,7 +91,9 @@ def test_the_ollama_package_chats(ollama_client: ollama.Client, straight: tuple[
 
 
 def test_the_ollama_package_streams(ollama_client: ollama.Client, straight: tuple[str, int, int]) -> None:
-    parts = list(ollama_client.chat(model="assistant", messages=[QUESTION], options=OLLAMA_OPTIONS, stream=True))
+    parts: list[Any] = list(
+        ollama_client.chat(model="assistant", messages=[QUESTION], options=OLLAMA_OPTIONS, stream=True)
+    )
     assert len(parts) > 2
     last = parts[-1]
     said = "".join(part.message.content or "" for part in parts)
@@ -103,7 +105,7 @@ def test_the_ollama_package_streams(ollama_client: ollama.Client, straight: tupl
 def test_the_ollama_package_generates(ollama_client: ollama.Client, raw: bool) -> None:
     options: dict[str, Any] = {"model": "assistant", "prompt": "The sky is", "raw": raw, "options": OLLAMA_OPTIONS}
     whole: Any = ollama_client.generate(**options)
-    streamed = "".join(part.response for part in ollama_client.generate(**options, stream=True))
+    streamed = "".join(part.response or "" for part in ollama_client.generate(**options, stream=True))
     assert whole.response == streamed
     assert whole.response
 

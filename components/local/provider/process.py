@@ -198,9 +198,15 @@ def _port_problems(inputs: Properties, old_inputs: Properties) -> list[Failure]:
         return []
     # The process may be moving: what it runs as now, under its old folder, is its own as well.
     folders = {Path(directory), Path(old_inputs.get("directory", directory))}
-    if any((record := _record_or_none(folder)) and _holds(record, port) for folder in folders):
+    if any(_is_ours(folder, port) for folder in folders):
         return []
     return [Failure(inputs.get("portKey", "port"), _port_taken(port, host, Path(directory)))]
+
+
+def _is_ours(directory: Path, port: int) -> bool:
+    record = _record_or_none(directory)
+    # Where the record is lost, its supervisor is found by its command line, and stopped before a new one starts.
+    return bool(find_supervisors(directory)) if record is None else _holds(record, port)
 
 
 def _port_taken(port: int, host: str, directory: Path) -> str:
@@ -242,16 +248,18 @@ def _run(spec: ProcessSpec, session: Session) -> ProcessRecord:
 
 
 def _take_over(directory: Path, session: Session) -> ProcessRecord | None:
-    """The record in ``directory``. A corrupt one is set aside, and what it stood for is stopped."""
+    """The record in ``directory``. A corrupt one is set aside; what a lost record stood for is stopped."""
     try:
-        return read_record(directory)
+        record = read_record(directory)
     except CorruptRecordError as error:
         kept = set_aside(error.path)
         session.warn(f"{error.path} could not be read and was set aside as {kept}; the process is started anew")
+        record = None
+    if record is None and directory.exists():
         for supervisor in find_supervisors(directory):
             stop_supervisor(supervisor, FIELDS["stopTimeoutSeconds"].default)
         (directory / RECORD_NAME).unlink(missing_ok=True)  # written by the supervisor while it stopped
-        return None
+    return record
 
 
 def _record_or_none(directory: Path) -> ProcessRecord | None:

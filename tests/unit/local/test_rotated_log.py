@@ -23,6 +23,17 @@ def test_a_full_file_moves_aside_and_the_oldest_is_dropped(tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_no_file_outgrows_its_limit(tmp_path: Path):
+    log = RotatedLog(tmp_path / "output.log", max_bytes=10, files=3)
+
+    log.write(b"0123456789" * 2 + b"abc")
+    log.write(b"def")
+    log.close()
+
+    files = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert files == {"output.log": "abcdef", "output.log.1": "0123456789", "output.log.2": "0123456789"}
+
+
 def test_a_single_file_starts_over(tmp_path: Path):
     log = RotatedLog(tmp_path / "output.log", max_bytes=10, files=1)
 

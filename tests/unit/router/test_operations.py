@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object
@@ -136,3 +138,67 @@ def test_a_body_that_cannot_be_read_is_refused(raw: bytes, message: str) -> None
     with pytest.raises(RequestError, match=message) as error:
         decode_object(raw)
     assert error.value.status == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = [
+    "messages",
+    "prompt",
+    "system",
+    "images",
+    "options",
+    "format",
+    "think",
+    "tools",
+    "tool_choice",
+    "stream",
+    "keep_alive",
+    "raw",
+    "suffix",
+    "input",
+    "stop",
+    "response_format",
+    "n",
+    "seed",
+    "max_tokens",
+    "stream_options",
+    "reasoning_effort",
+    "logprobs",
+    "top_logprobs",
+    "encoding_format",
+]
+TURNS = st.lists(
+    st.dictionaries(
+        st.sampled_from(["role", "content", "images", "tool_calls", "tool_call_id", "tool_name", "thinking", "name"]),
+        JSON | st.lists(st.dictionaries(st.sampled_from(["type", "text", "image_url", "function", "id"]), JSON)),
+        max_size=4,
+    ),
+    max_size=3,
+)
+
+
+@given(
+    path=st.sampled_from(sorted(OPERATIONS)),
+    engine=st.sampled_from(["ollama", "llamacpp", "vllm", "openai"]),
+    fields=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=5),
+    turns=st.none() | TURNS,
+)
+def test_whatever_is_asked_is_planned_or_refused_in_words(
+    path: str, engine: EngineName, fields: dict[str, Any], turns: object
+) -> None:
+    body = {"model": "m", **fields, **({} if turns is None else {"messages": turns})}
+    operation = OPERATIONS[path]
+    raw = json.dumps(body).encode()
+    refusal: RequestError | None = None
+    try:
+        requested_model(operation, body)
+        if answer_without_work(operation, body, engine) is None:
+            call = plan(operation, raw, body, engine=engine, engine_model="tiny:1b", context_length=2048)
+            assert json.loads(call.body)["model"] == "tiny:1b"
+    except RequestError as error:
+        refusal = error
+    assert refusal is None or (400 <= refusal.status < 500 and refusal.message)
