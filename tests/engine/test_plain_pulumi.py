@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tests.engine.checkout import Checkout
-from tests.engine.conftest import REPOSITORY, Pulumi
+from tests.engine.conftest import Pulumi
+from tests.programs import REPOSITORY
 
 pytestmark = pytest.mark.engine
 PulumiIn = Callable[[Path], Pulumi]

