@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 import yaml
 
 from components.local.processes import ProcessRecord, list_records
+from tests.programs import REPOSITORY
 
 COMMAND_TIMEOUT_SECONDS = 240
 
@@ -56,15 +59,15 @@ class Checkout:
             [sys.executable, "-m", "cli.main", *arguments],
             cwd=self.directory,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def paddock(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+    def paddock(self, *arguments: str, exit_code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=COMMAND_TIMEOUT_SECONDS)
+        stdout, stderr = process.communicate(stdin, timeout=COMMAND_TIMEOUT_SECONDS)
         assert process.returncode == exit_code, f"{arguments} gave {process.returncode}:\n{stdout}\n{stderr}"
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
@@ -86,3 +89,20 @@ class Checkout:
 
     def pids(self) -> dict[str, int]:
         return {name: record.child.pid for name, record in self.records().items() if record.child is not None}
+
+
+def make_checkout(home: Path, engine_binary: Path) -> Checkout:
+    """The project's own files in a directory below ``home``, with one small model in its config."""
+    directory = home / "checkout"
+    directory.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(REPOSITORY / name, directory)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    environment = kept | {
+        "PATH": os.pathsep.join([str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(REPOSITORY),
+        "PULUMI_HOME": str(home / "pulumi-home"),
+    }
+    checkout = Checkout(directory, environment, free_port())
+    checkout.write()
+    return checkout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import programs
-from tests.engine.checkout import Checkout, free_port
+from tests.engine.checkout import Checkout, make_checkout
 
 STANDINS = programs.REPOSITORY / "tests" / "standins"
 COMMAND_TIMEOUT_SECONDS = 120.0
@@ -125,18 +124,17 @@ def pulumi_in(engine_binary: Path, engine_environment: dict[str, str]) -> Iterat
 
 @pytest.fixture
 def checkout(tmp_path: Path, engine_binary: Path) -> Iterator[Checkout]:
-    directory = tmp_path / "checkout"
-    directory.mkdir()
-    for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(programs.REPOSITORY / name, directory)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-    environment = kept | {
-        "PATH": os.pathsep.join([str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(programs.REPOSITORY),
-        "PULUMI_HOME": str(tmp_path / "pulumi-home"),
-    }
-    checkout = Checkout(directory, environment, free_port())
-    checkout.write()
+    """A checkout of the test's own, where no fleet is up. It is taken down with the test."""
+    checkout = make_checkout(tmp_path, engine_binary)
     yield checkout
     checkout.paddock("destroy", "--yes")
     assert checkout.records() == {}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, engine_binary: Path) -> Iterator[Checkout]:
+    """A checkout whose fleet is up, shared by the tests of a module, which leave it as it is."""
+    checkout = make_checkout(tmp_path_factory.mktemp("running"), engine_binary)
+    checkout.up()
+    yield checkout
+    checkout.paddock("destroy", "--yes")
