@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,18 @@ def find_project(start: Path | None = None) -> Project:
         if (directory / PROJECT_FILE).is_file() and (directory / "__main__.py").is_file():
             return Project(directory)
     raise BadInputError(f"{here} is in no Paddock project: no {PROJECT_FILE}. fix: run this in a checkout of one")
+
+
+def command_name() -> str:
+    """What to type to run this command again: ``paddock``, or the way to it where it is not on PATH."""
+    script = Path(sysconfig.get_path("scripts")) / "paddock"
+    on_path = shutil.which("paddock")
+    if on_path is not None and Path(on_path).resolve() == script.resolve():
+        return "paddock"
+    try:
+        return str(script.relative_to(Path.cwd()))
+    except ValueError:
+        return str(script)
 
 
 def cache_directory() -> Path:

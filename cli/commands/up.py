@@ -9,7 +9,7 @@ from cli.commands.lifecycle import describe_changes, require_consent
 from cli.console import note, table, write, write_json
 from cli.engine.operations import Outcome, open_stack
 from cli.preflight import check_stack
-from cli.project import find_project
+from cli.project import command_name, find_project
 from fleet_spec.contract import FleetContract
 
 QUESTION = "What is the capital of Japan?"
@@ -74,10 +74,12 @@ def _show(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> N
         write(f"asked {answer.model} through the router: {QUESTION}")
         write(f"answer: {answer.text.strip()}  ({answer.completion_tokens} tokens, {answer.seconds:.1f} s)")
     write()
-    write(f'next: paddock ask "Who wrote Hamlet?"{_stack_flag(contract.stack)}')
-    write(f"      paddock chat{_stack_flag(contract.stack)}     paddock status{_stack_flag(contract.stack)}")
-    write(f"      OPENAI_BASE_URL={contract.router.openai}    OLLAMA_HOST={contract.router.ollama}")
-    write(f"      paddock destroy{_stack_flag(contract.stack)}")
+    paddock, flag = command_name(), _stack_flag(contract.stack)
+    write(f'next: {paddock} ask "Who wrote Hamlet?"{flag}')
+    write(f"      {paddock} chat{flag}")
+    write(f"      {paddock} status{flag}")
+    write(f"      OPENAI_BASE_URL={contract.router.openai} OLLAMA_HOST={contract.router.ollama}")
+    write(f"      {paddock} destroy{flag}")
 
 
 def _stack_flag(stack: str) -> str:

@@ -62,7 +62,7 @@ def build_engine(project: Project) -> Path:
     flags = f"-s -w -X {_VERSION_VARIABLE}=v{version}"
     command = [go, "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(unfinished), _PACKAGE]
     try:
-        with Step(f"building Pulumi {version} with Go, once; about 6 minutes on two cores") as step:
+        with Step(f"building Pulumi {version} with Go, once; 4 to 6 minutes on two cores") as step:
             tail = _run(command, _module(project), step)
             step.finish(f"built Pulumi {version}")
         if not unfinished.is_file():

@@ -7,6 +7,7 @@ a workspace of its own under ``.paddock``, with a copy of the config that carrie
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -34,16 +35,16 @@ class Backend:
     url: str | None
     """None: wherever the user is logged in."""
     directory: Path | None
-    """The directory of a local file backend that is Paddock's own, else None."""
+    """The directory of a backend of local files, else None."""
 
     def state_file(self, stack: str) -> Path | None:
-        """The file that holds a stack's state in Paddock's own backend."""
+        """The file that holds a stack's state, where the backend is one of local files."""
         if self.directory is None:
             return None
         return self.directory / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
 
     def lock_directory(self, stack: str) -> Path | None:
-        """Where Paddock's own backend keeps the locks of a stack."""
+        """Where a backend of local files keeps the locks of a stack."""
         if self.directory is None:
             return None
         return self.directory / ".pulumi" / "locks" / "organization" / PROJECT / stack
@@ -57,21 +58,33 @@ def choose_backend(project: Project, stack: str, environment: Mapping[str, str] 
     environment = os.environ if environment is None else environment
     named = environment.get("PULUMI_BACKEND_URL")
     if named:
-        return Backend(named, None)
-    own = Backend((project.private_directory / "state").as_uri(), project.private_directory / "state")
+        return Backend(named, _local_directory(named))
+    own = Backend(_own_state(project).as_uri(), _own_state(project))
     state_file = own.state_file(stack)
-    if (state_file is not None and state_file.exists()) or not _logged_in(environment):
+    login = _login(environment)
+    if login is None or (state_file is not None and state_file.exists()):
         return own
-    return Backend(None, None)
+    return Backend(None, _local_directory(login))
 
 
-def _logged_in(environment: Mapping[str, str]) -> bool:
+def _own_state(project: Project) -> Path:
+    return project.private_directory / "state"
+
+
+def _local_directory(url: str) -> Path | None:
+    """The directory that a backend's address names, where it is one of local files: ``file:///srv``, ``file://~``."""
+    scheme, _, path = url.partition("://")
+    return Path(path).expanduser() if scheme == "file" and path else None
+
+
+def _login(environment: Mapping[str, str]) -> str | None:
+    """The address of the backend that the user is logged in to."""
     home = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
     try:
         credentials: object = json.loads((home / "credentials.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(credentials, dict) and bool(cast("dict[str, Any]", credentials).get("current"))
+        return None
+    return cast("dict[str, Any]", credentials).get("current") or None if isinstance(credentials, dict) else None
 
 
 def engine_environment(
@@ -84,9 +97,9 @@ def engine_environment(
         # Should the copy of the config be lost, the salt in the state still opens its secrets.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     }
-    if backend.directory is not None:
+    if backend.directory == _own_state(project):
         _make_private(project)
-        backend.directory.mkdir(exist_ok=True)
+        _own_state(project).mkdir(exist_ok=True)
     if backend.url is not None:
         added["PULUMI_BACKEND_URL"] = backend.url
     has_passphrase = any(name in environment for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"))
@@ -102,11 +115,17 @@ def _make_private(project: Project) -> None:
 
 def _passphrase_file(project: Project) -> Path:
     path = project.private_directory / "passphrase"
-    if not path.exists():
-        # Created readable by its owner alone, never for a moment by others.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(32))
+    if path.exists():
+        return path
+    _make_private(project)
+    unfinished = path.with_name(f"passphrase.{os.getpid()}")
+    # Created readable by its owner alone, never for a moment by others, and put in place whole.
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secrets.token_urlsafe(32))
+    with contextlib.suppress(FileExistsError):  # another run was first, and its passphrase counts
+        path.hardlink_to(unfinished)
+    unfinished.unlink()
     return path
 
 

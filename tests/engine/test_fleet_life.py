@@ -232,6 +232,17 @@ def test_without_a_terminal_up_wants_to_be_told_yes(checkout: Checkout) -> None:
     assert checkout.records() == {}
 
 
+def test_a_backend_elsewhere_is_used_where_the_environment_names_one(checkout: Checkout) -> None:
+    elsewhere = checkout.directory.parent / "elsewhere"
+    elsewhere.mkdir()
+    checkout.environment["PULUMI_BACKEND_URL"] = elsewhere.as_uri()
+    fleet = checkout.up()["fleet"]
+    assert list(elsewhere.rglob("dev.json"))
+    assert not (checkout.directory / ".paddock" / "state").exists()
+    assert checkout.json("outputs") == fleet
+    assert checkout.up()["changes"] == {}
+
+
 def test_preview_touches_nothing(checkout: Checkout) -> None:
     assert checkout.json("preview")["changes"] == {"created": 4}
     assert checkout.records() == {}

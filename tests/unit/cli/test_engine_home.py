@@ -69,6 +69,13 @@ def test_the_environment_has_the_last_word(project: Project, nobody: dict[str, s
     assert choose_backend(project, "dev", {**nobody, "PULUMI_BACKEND_URL": "s3://b"}) == Backend("s3://b", None)
 
 
+def test_a_backend_of_local_files_is_read_wherever_it_is(project: Project, nobody: dict[str, str]) -> None:
+    named = choose_backend(project, "dev", {**nobody, "PULUMI_BACKEND_URL": "file:///srv/state"})
+    assert named == Backend("file:///srv/state", Path("/srv/state"))
+    log_in(nobody, "file://~")
+    assert choose_backend(project, "dev", nobody) == Backend(None, Path.home())
+
+
 def test_a_passphrase_is_made_once_and_is_the_owners_alone(project: Project, nobody: dict[str, str]) -> None:
     backend = choose_backend(project, "dev", nobody)
     first = Path(engine_environment(project, backend, nobody)["PULUMI_CONFIG_PASSPHRASE_FILE"])
