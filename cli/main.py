@@ -20,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 router_app = typer.Typer(help="Run the router by hand.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(help="The catalogue of open models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(router_app, name="router")
+app.add_typer(models_app, name="models")
 
 StackOption = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
@@ -129,6 +131,41 @@ def env(stack: StackOption = "dev") -> None:
     from cli.commands.env import run
 
     run(stack)
+
+
+@models_app.command("list")
+def list_models(
+    capability: Annotated[str | None, typer.Option(help="Such as chat, tools, vision, embedding.")] = None,
+    use_case: Annotated[str | None, typer.Option(help="Such as code, math, reasoning, edge.")] = None,
+    max_parameters: Annotated[float | None, typer.Option(help="At most so many, in billions.", min=0)] = None,
+    licence: Annotated[str | None, typer.Option(help="Such as Apache-2.0.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The models that meet every condition."""
+    from cli.commands.models import list_models as run
+
+    run(
+        capability=capability,
+        use_case=use_case,
+        max_parameters_billion=max_parameters,
+        licence=licence,
+        as_json=as_json,
+    )
+
+
+@models_app.command("show")
+def show_model(
+    name: Annotated[str, typer.Argument(help="A model of the catalogue, such as llama3.1:8b.")],
+    engine: Annotated[str, typer.Option(help="llamacpp, ollama or vllm.")] = "ollama",
+    quantization: Annotated[str | None, typer.Option(help="Such as Q8_0, or bitsandbytes on vLLM.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of one request.", min=1)] = None,
+    parallel: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """What is known of a model, the memory a replica of it needs, and the GPUs that hold it."""
+    from cli.commands.models import show_model as run
+
+    run(name, engine=engine, quantization=quantization, context=context, parallel=parallel, as_json=as_json)
 
 
 @router_app.command()

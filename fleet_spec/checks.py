@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from fleet_spec.catalogue import Catalogue, UnknownModelError
+from fleet_spec.checks_kubernetes import kubernetes_problems, unused_elsewhere
 from fleet_spec.errors import Problem
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
@@ -61,7 +62,9 @@ def find_problems(draft: Draft, catalogue: Catalogue) -> list[Problem]:
     if draft.rest.target == "local":
         problems += _local(draft)
     if draft.rest.target == "kubernetes":
-        problems += _gpu_pools(draft)
+        problems += kubernetes_problems(draft.rest, draft.models)
+    else:
+        problems += unused_elsewhere(draft.rest, draft.models)
     return problems
 
 
@@ -150,17 +153,6 @@ def _local(draft: Draft) -> Iterator[Problem]:
                 f"{key}.quantization",
                 f"{model.quantization!r}: the local target serves weights as they are",
                 "name a model tag or a file of that quantisation",
-            )
-
-
-def _gpu_pools(draft: Draft) -> Iterator[Problem]:
-    offered = {pool.gpu_type for pool in draft.rest.gpu_pools.values()}
-    for name, model in draft.models.items():
-        if model.gpu is not None and model.gpu.type not in offered:
-            yield Problem(
-                f"models.{name}.gpu.type",
-                f"no pool offers {model.gpu.type!r}",
-                _nearest_fix(model.gpu.type, offered, "GPU types of gpuPools"),
             )
 
 

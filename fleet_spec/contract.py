@@ -50,6 +50,9 @@ class ModelEndpoints(_ContractPart):
     """How many requests one endpoint computes at the same time. More wait at the endpoint."""
     capabilities: tuple[str, ...] = ("chat",)
     """What it can do: chat, completion, embedding, tools, vision, thinking, code, math."""
+    stop: tuple[str, ...] = ()
+    """Texts at which its replies end, whatever a request says. The engine stops at them by itself unless a
+    request names stop texts of its own, which take their place there: the router then adds these."""
     endpoints: tuple[Endpoint, ...] = ()
     usd_per_hour: float | None = Field(default=None, ge=0)
     """What one endpoint costs in US dollars an hour, busy or idle, or None where nobody said."""
@@ -65,17 +68,21 @@ class RouterAddresses(_ContractPart):
     """Base URL for clients of Ollama's API."""
     metrics: str
     """Where Prometheus scrapes."""
+    external_url: str | None = None
+    """Where it answers from outside the cluster, or None where the other addresses are all there is."""
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def at(cls, url: str, external_url: str | None = None) -> Self:
         """The addresses of a router whose root is ``url`` (no trailing slash)."""
-        return cls(url=url, openai=f"{url}/v1", ollama=url, metrics=f"{url}/metrics")
+        return cls(url=url, openai=f"{url}/v1", ollama=url, metrics=f"{url}/metrics", external_url=external_url)
 
 
 class WebUi(_ContractPart):
     """Where the chat page answers."""
 
     url: str
+    external_url: str | None = None
+    """As for the router."""
 
 
 class Budget(_ContractPart):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from fleet_spec.base import Count, Duration, Identifier, Quantity, SpecPart
+from fleet_spec.container_spec import Image, PodSpec, VllmSpec
+from fleet_spec.kubernetes_spec import AutoscalingSpec
 
 Engine = Literal["auto", "llamacpp", "ollama", "vllm"]
 StorageMode = Literal["perReplica", "ephemeral", "shared", "image"]
@@ -98,6 +100,8 @@ class ModelStorageSpec(SpecPart):
     mode: StorageMode | None = None
     size: Quantity | None = None
     storage_class: str | None = None
+    image: Image | None = None
+    """With ``mode: image``: the OCI image that holds the weights."""
 
 
 class ModelSpec(SpecPart):
@@ -132,3 +136,11 @@ class ModelSpec(SpecPart):
     weights: WeightsSpec | None = None
     usd_per_hour: float | None = Field(default=None, ge=0)
     """What one replica costs in US dollars an hour, where you know better than the price table."""
+    autoscaling: AutoscalingSpec | None = None
+    """In place of the fleet's own ``autoscaling``."""
+    rollout: Literal["surge", "replace"] | None = None
+    """How Kubernetes changes running replicas: ``surge`` starts one more first, which takes a spare GPU;
+    ``replace`` stops one first. Default: surge where each pod has a volume of its own or shares one,
+    replace with ``perReplica``, where a claim belongs to its replica."""
+    pods: PodSpec = PodSpec()
+    vllm: VllmSpec = VllmSpec()

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from fleet_spec.base import Identifier, SpecPart
 from fleet_spec.governance_spec import BudgetSpec, PrivacySpec, TiersSpec
+from fleet_spec.kubernetes_spec import AutoscalingSpec, KubernetesSpec, ValkeySpec
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.platform_spec import (
     GpuPoolSpec,
@@ -55,6 +56,9 @@ class FleetSpec(SpecPart):
     web_ui: WebUiSpec = WebUiSpec()
     gpu_pools: dict[Identifier, GpuPoolSpec] = Field(default_factory=dict)
     storage: StorageSpec = StorageSpec()
+    autoscaling: AutoscalingSpec = AutoscalingSpec()
+    valkey: ValkeySpec = ValkeySpec()
+    kubernetes: KubernetesSpec = KubernetesSpec()
     monitoring: MonitoringSpec = MonitoringSpec()
     ingress: IngressSpec = IngressSpec()
     namespace: str = Field(default="llm-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")

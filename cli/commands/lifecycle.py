@@ -8,7 +8,13 @@ from cli.console import confirm, note, write, write_json
 from cli.engine.operations import NoSuchStackError, Outcome, open_stack
 from cli.preflight import check_stack
 from cli.project import find_project
+from components.local.paths import processes_directory
+from components.local.processes import find_supervisors_below, stop_supervisor
 from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.stack_file import read_stack_file
+
+STOP_TIMEOUT_SECONDS = 35
+"""For a process that lost its state: as long as a router may take to let open replies finish."""
 
 
 def preview(stack: str, *, as_json: bool) -> None:
@@ -26,14 +32,26 @@ def refresh(stack: str, *, as_json: bool) -> None:
 
 
 def destroy(stack: str, *, yes: bool, as_json: bool) -> None:
-    """Take a stack down. One that is not up is no error: there is nothing to take down."""
+    """Take a stack down. One that is not up is no error: only what lost its state is left to stop."""
+    project = find_project()
     try:
-        operator = open_stack(find_project(), stack, create=False)
+        operator = open_stack(project, stack, create=False)
     except NoSuchStackError:
-        _report(stack, "changed", Outcome({}, 0.0), as_json=as_json)
-        return
-    require_consent(yes, f"Take down everything of stack {stack!r}?")
-    outcome = operator.destroy()
+        read_stack_file(project.directory, stack)  # that a stack has no file either is a slip of the pen
+        operator = None
+    question = f"Take down everything of stack {stack!r}?"
+    outcome = Outcome({}, 0.0)
+    if operator is not None:
+        require_consent(yes, question)
+        outcome = operator.destroy()
+    strays = find_supervisors_below(processes_directory(project.directory, stack))
+    if strays and operator is None:
+        require_consent(yes, question)
+    for name, supervisor in strays:
+        stop_supervisor(supervisor, STOP_TIMEOUT_SECONDS)
+        note(f"  - {name} stopped; the state no longer knew of it")
+    if strays:
+        outcome.changes["stopped"] = len(strays)
     _report(stack, "changed", outcome, as_json=as_json)
 
 

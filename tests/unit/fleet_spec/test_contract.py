@@ -18,7 +18,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "version": 1,
         "stack": "dev",
         "target": "local",
-        "router": RouterAddresses.at("http://127.0.0.1:8080").model_dump(),
+        "router": RouterAddresses.at("http://127.0.0.1:8080").model_dump(exclude_none=True),
         "models": {
             "assistant": {
                 "model": "gemma3:270m",

@@ -1,0 +1,132 @@
+"""models list and show: the catalogue, and the memory that a model of it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.console import table, write, write_json
+from fleet_spec.catalogue import load_catalogue
+from fleet_spec.catalogue_entry import CatalogueModel
+from fleet_spec.errors import BadInputError
+from fleet_spec.gpus import GPUS
+from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_memory, fits
+
+DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
+ENGINES: tuple[Engine, ...] = ("llamacpp", "ollama", "vllm")
+_COUNTS = (1, 2, 4, 8)
+"""GPUs that one replica may be spread over."""
+
+
+def list_models(
+    *,
+    capability: str | None,
+    use_case: str | None,
+    max_parameters_billion: float | None,
+    licence: str | None,
+    as_json: bool,
+) -> None:
+    """Print the models that meet every condition."""
+    catalogue = load_catalogue()
+    most = round(max_parameters_billion * 1e9) if max_parameters_billion is not None else None
+    found = catalogue.find(capability=capability, use_case=use_case, max_parameters=most, licence=licence)
+    if as_json:
+        write_json([_summary(model) for model in found])
+        return
+    rows = [
+        [
+            model.name,
+            _billions(model.parameters.total),
+            f"{model.architecture.context_length:,}",
+            ", ".join(model.capabilities),
+            model.licence,
+        ]
+        for model in found
+    ]
+    table(["model", "parameters", "context", "capabilities", "licence"], rows)
+    write(f"{len(found)} of {len(catalogue.models)} models")
+
+
+def show_model(
+    name: str, *, engine: str, quantization: str | None, context: int | None, parallel: int, as_json: bool
+) -> None:
+    """Print what is known of one model, the memory a replica needs, and the GPUs that hold it.
+
+    Raises:
+        BadInputError: the model, engine or quantisation is not known, or the context is too long for the model.
+    """
+    if engine not in ENGINES:
+        raise BadInputError(f"{engine!r} is no engine. fix: one of {', '.join(ENGINES)}")
+    chosen: Engine = engine
+    catalogue = load_catalogue()
+    model = catalogue.get(name)
+    longest = model.architecture.context_length
+    tokens = context or min(DEFAULT_CONTEXT_LENGTH_TOKENS, longest)
+    if tokens > longest:
+        raise BadInputError(f"{tokens} is over the {longest} tokens of {model.name}. fix: --context {longest} or less")
+    level = quantization or _default_quantization(model, chosen)
+
+    def needed(gpus: int) -> MemoryEstimate:
+        return estimate_memory(
+            model, engine=chosen, quantization=level, context_length=tokens, parallel=parallel, gpus=gpus
+        )
+
+    holding = {
+        gpu.name: count
+        for gpu in GPUS.values()
+        for count in reversed(_COUNTS)
+        if fits(needed(count), engine=chosen, gpu_memory_bytes=gpu.memory_bytes, gpus=count)
+    }
+    memory = needed(1)
+    if as_json:
+        document = {
+            **_summary(model),
+            "licenceNote": model.licence_note or catalogue.licence_of(model).note,
+            "sources": model.sources.model_dump(mode="json", exclude_none=True),
+            "engine": engine,
+            "quantization": level,
+            "contextLength": tokens,
+            "parallel": parallel,
+            "memory": memory.to_mapping(),
+            "gpus": [{"type": gpu, "count": count} for gpu, count in holding.items()],
+        }
+        write_json(document)
+        return
+    write(f"{model.name}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}")
+    write(f"can: {', '.join(model.capabilities)}; good for: {', '.join(model.use_cases)}")
+    write(f"on {engine}, {level or '16 bits'}, {tokens:,} tokens x {parallel}:")
+    rows = [
+        ["weights", _gib(memory.weights_bytes)],
+        ["KV cache", _gib(memory.kv_cache_bytes)],
+        ["overhead", _gib(memory.overhead_bytes)],
+        ["total", _gib(memory.total_bytes)],
+    ]
+    table(["memory", "GiB"], rows)
+    held = ", ".join(gpu if count == 1 else f"{count} x {gpu}" for gpu, count in holding.items())
+    write(f"GPUs that hold it: {held or 'none known'}")
+
+
+def _default_quantization(model: CatalogueModel, engine: Engine) -> str | None:
+    if engine == "vllm":
+        return None
+    source = model.sources.ollama if engine == "ollama" else model.sources.llamacpp
+    return source.quantization if source is not None else "Q4_K_M"
+
+
+def _summary(model: CatalogueModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "family": model.family,
+        "parameters": model.parameters.model_dump(mode="json", exclude_none=True),
+        "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
+        "licence": model.licence,
+        "capabilities": list(model.capabilities),
+        "useCases": list(model.use_cases),
+    }
+
+
+def _billions(count: int) -> str:
+    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.2f}"
