@@ -1,4 +1,4 @@
-"""Which engine serves each model on this machine, and from which weights. Pure, but for `gather_facts`."""
+"""Which engine serves each model on this machine, and from which weights. Looks, and changes nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fleet_spec.catalogue_entry import CatalogueModel, PackagedSource, Prompting
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
+from fleet_spec.sizing.gguf_file import GgufError, read_gguf
 from fleet_spec.spec import FleetSpec
 
 DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
@@ -43,6 +44,8 @@ class WeightsFile:
     install_hint: str | None = None
     """The command that installs that package."""
     path: Path | None = None
+    context_length: int | None = None
+    """Tokens that the model was made for, as a file of the user's tells."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,13 @@ def _plan_model(
     if isinstance(engine, Problem):
         return engine
     packaged = _packaged(entry) if weights is not None and weights.package_module is not None else None
-    trained_context = entry.architecture.context_length if entry is not None else DEFAULT_CONTEXT_LENGTH_TOKENS
+    trained_context = _trained_context(entry, weights)
+    if spec.context_length is not None and spec.context_length > trained_context:
+        return Problem(
+            f"models.{name}.contextLength",
+            f"{spec.context_length} is over the {trained_context} tokens that the model was made for",
+            f"write {trained_context} or less",
+        )
     served_name = entry.name if entry is not None else spec.model
     if weights is None and entry is not None and entry.sources.ollama is not None:
         served_name = entry.sources.ollama.tag
@@ -123,6 +132,13 @@ def _plan_model(
     )
 
 
+def _trained_context(entry: CatalogueModel | None, weights: WeightsFile | None) -> int:
+    """Tokens that a model was made for: its file's own word, else the catalogue's."""
+    if weights is not None and weights.context_length is not None:
+        return weights.context_length
+    return entry.architecture.context_length if entry is not None else DEFAULT_CONTEXT_LENGTH_TOKENS
+
+
 def _entry(catalogue: Catalogue, name: str) -> CatalogueModel | None:
     """The catalogue's entry; None for weights of the user's own under a name that it does not know."""
     try:
@@ -138,7 +154,14 @@ def _weights_at_hand(
         path = (project / Path(spec.weights.path).expanduser()).resolve()
         if not path.is_file():
             return Problem(f"models.{name}.weights.path", f"there is no file {path}", "correct the path")
-        return WeightsFile(file_name=path.name, sha256=spec.weights.sha256, path=path)
+        try:
+            figures = read_gguf(path).architecture
+        except GgufError as error:
+            message, _, fix = str(error).partition(" fix: ")
+            return Problem(f"models.{name}.weights.path", message, fix or "name a GGUF file of a model")
+        return WeightsFile(
+            file_name=path.name, sha256=spec.weights.sha256, path=path, context_length=figures.context_length
+        )
     packaged = _packaged(entry)
     if packaged is None or packaged.module not in facts.weight_modules:
         return None

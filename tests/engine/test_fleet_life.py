@@ -13,6 +13,7 @@ import pytest
 
 from components.local.processes import is_alive
 from tests.engine.checkout import Checkout, wait_until
+from tests.gguf_maker import write_gguf
 
 pytestmark = pytest.mark.engine
 CLEAN_END_SECONDS = 60
@@ -128,8 +129,8 @@ def test_a_killed_up_leaves_what_the_next_up_repairs(checkout: Checkout) -> None
 
 
 def test_a_server_that_cannot_start_shows_its_log_and_leaves_nothing(checkout: Checkout) -> None:
-    own = checkout.directory / "broken.gguf"
-    own.write_bytes(b"GGUF, but not really")
+    # Its header is whole, and llama.cpp knows no such architecture.
+    own = write_gguf(checkout.directory / "broken.gguf")
     digest = hashlib.sha256(own.read_bytes()).hexdigest()
     checkout.write(models={"assistant": {"model": "mine:1b", "weights": {"path": "broken.gguf", "sha256": digest}}})
     failed = checkout.paddock("up", "--yes", exit_code=1)
@@ -168,7 +169,7 @@ def test_a_broken_config_is_refused_before_anything_is_touched(
 
 
 def test_weights_that_fail_their_hash_are_not_served(checkout: Checkout) -> None:
-    (checkout.directory / "own.gguf").write_bytes(b"something else")
+    write_gguf(checkout.directory / "own.gguf")
     own = {"path": "own.gguf", "sha256": "0" * 64}
     checkout.write(models={"assistant": {"model": "mine:1b", "weights": own}})
     refused = checkout.paddock("up", "--yes", exit_code=1)

@@ -12,6 +12,7 @@ from components.local.plan import LocalFacts, LocalModel, plan_fleet
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.loading import load_spec
+from tests.gguf_maker import write_gguf
 
 pytestmark = pytest.mark.unit
 OLLAMA = Path("/usr/bin/ollama")
@@ -81,8 +82,7 @@ def test_the_context_is_never_more_than_the_model_was_made_for() -> None:
 
 
 def test_weights_of_your_own_are_served_under_your_own_name(tmp_path: Path) -> None:
-    (tmp_path / "own.gguf").write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
+    digest = hashlib.sha256(write_gguf(tmp_path / "own.gguf").read_bytes()).hexdigest()
     facts = LocalFacts(True, None, frozenset())
     own = plan(tmp_path, facts=facts, model="mine:1b", weights={"path": "own.gguf", "sha256": digest})
     assert own.engine == "llamacpp"
@@ -90,3 +90,19 @@ def test_weights_of_your_own_are_served_under_your_own_name(tmp_path: Path) -> N
     assert own.weights is not None
     assert own.weights.path == tmp_path / "own.gguf"
     assert own.prompting is None
+    assert own.context_length == 1024  # what the file says the model was made for
+
+
+def test_weights_that_are_no_gguf_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.gguf").write_bytes(b"weights")
+    spec = load_spec({"models": {"m": {"model": "mine:1b", "weights": {"path": "own.gguf", "sha256": "0" * 64}}}})
+    with pytest.raises(SpecError, match="no GGUF file") as caught:
+        plan_fleet(spec, LocalFacts(True, None, frozenset()), load_catalogue(), tmp_path)
+    assert caught.value.problems[0].key == "models.m.weights.path"
+
+
+def test_a_context_longer_than_the_file_tells_is_refused(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "own.gguf")
+    model = {"model": "mine:1b", "contextLength": 4096, "weights": {"path": "own.gguf", "sha256": "0" * 64}}
+    with pytest.raises(SpecError, match="1024"):
+        plan_fleet(load_spec({"models": {"m": model}}), LocalFacts(True, None, frozenset()), load_catalogue(), tmp_path)
