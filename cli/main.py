@@ -155,7 +155,7 @@ def list_models(
 
 @models_app.command("show")
 def show_model(
-    name: Annotated[str, typer.Argument(help="A model of the catalogue, such as llama3.1:8b.")],
+    name: Annotated[str, typer.Argument(help="A model of the catalogue, such as llama3.1:8b, or a .gguf file.")],
     engine: Annotated[str, typer.Option(help="llamacpp, ollama or vllm.")] = "ollama",
     quantization: Annotated[str | None, typer.Option(help="Such as Q8_0, or bitsandbytes on vLLM.")] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of one request.", min=1)] = None,

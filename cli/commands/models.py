@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cli.console import table, write, write_json
 from fleet_spec.catalogue import load_catalogue
-from fleet_spec.catalogue_entry import CatalogueModel
+from fleet_spec.catalogue_entry import Architecture, CatalogueModel
 from fleet_spec.errors import BadInputError
 from fleet_spec.gpus import GPUS
-from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_memory, fits
+from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_with_weights, fits
+from fleet_spec.sizing.gguf_file import read_gguf
+from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
 
 DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
 ENGINES: tuple[Engine, ...] = ("llamacpp", "ollama", "vllm")
@@ -49,41 +53,49 @@ def list_models(
 def show_model(
     name: str, *, engine: str, quantization: str | None, context: int | None, parallel: int, as_json: bool
 ) -> None:
-    """Print what is known of one model, the memory a replica needs, and the GPUs that hold it.
+    """Print what is known of a model, the memory a replica needs, and the GPUs that hold it.
+
+    Args:
+        name: A model of the catalogue, or the path of a GGUF file.
+        engine: What runs it.
+        quantization: In place of the source's own. A file has the one it has.
+        context: Tokens of one request.
+        parallel: Requests at the same time.
+        as_json: Print one JSON document.
 
     Raises:
-        BadInputError: the model, engine or quantisation is not known, or the context is too long for the model.
+        BadInputError: the model, file, engine or quantisation cannot be used, or the context is too long.
     """
     if engine not in ENGINES:
         raise BadInputError(f"{engine!r} is no engine. fix: one of {', '.join(ENGINES)}")
-    chosen: Engine = engine
-    catalogue = load_catalogue()
-    model = catalogue.get(name)
-    longest = model.architecture.context_length
+    shown = _from_file(Path(name), engine) if name.endswith(".gguf") else _from_catalogue(name, engine, quantization)
+    longest = shown.architecture.context_length
     tokens = context or min(DEFAULT_CONTEXT_LENGTH_TOKENS, longest)
     if tokens > longest:
-        raise BadInputError(f"{tokens} is over the {longest} tokens of {model.name}. fix: --context {longest} or less")
-    level = quantization or _default_quantization(model, chosen)
+        raise BadInputError(f"{tokens} is over the {longest} tokens of {name}. fix: --context {longest} or less")
 
     def needed(gpus: int) -> MemoryEstimate:
-        return estimate_memory(
-            model, engine=chosen, quantization=level, context_length=tokens, parallel=parallel, gpus=gpus
+        return estimate_with_weights(
+            shown.architecture,
+            shown.weights_bytes,
+            engine=engine,
+            context_length=tokens,
+            parallel=parallel,
+            gpus=gpus,
         )
 
     holding = {
         gpu.name: count
         for gpu in GPUS.values()
         for count in reversed(_COUNTS)
-        if fits(needed(count), engine=chosen, gpu_memory_bytes=gpu.memory_bytes, gpus=count)
+        if fits(needed(count), engine=engine, gpu_memory_bytes=gpu.memory_bytes, gpus=count)
     }
     memory = needed(1)
     if as_json:
         document = {
-            **_summary(model),
-            "licenceNote": model.licence_note or catalogue.licence_of(model).note,
-            "sources": model.sources.model_dump(mode="json", exclude_none=True),
+            **shown.document,
             "engine": engine,
-            "quantization": level,
+            "quantization": shown.quantization,
             "contextLength": tokens,
             "parallel": parallel,
             "memory": memory.to_mapping(),
@@ -91,9 +103,9 @@ def show_model(
         }
         write_json(document)
         return
-    write(f"{model.name}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}")
-    write(f"can: {', '.join(model.capabilities)}; good for: {', '.join(model.use_cases)}")
-    write(f"on {engine}, {level or '16 bits'}, {tokens:,} tokens x {parallel}:")
+    for line in shown.lines:
+        write(line)
+    write(f"on {engine}, {shown.quantization or '16 bits'}, {tokens:,} tokens x {parallel}:")
     rows = [
         ["weights", _gib(memory.weights_bytes)],
         ["KV cache", _gib(memory.kv_cache_bytes)],
@@ -103,6 +115,61 @@ def show_model(
     table(["memory", "GiB"], rows)
     held = ", ".join(gpu if count == 1 else f"{count} x {gpu}" for gpu, count in holding.items())
     write(f"GPUs that hold it: {held or 'none known'}")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A model as it is shown, whatever it was read from."""
+
+    architecture: Architecture
+    weights_bytes: int
+    quantization: str | None
+    document: dict[str, Any]
+    lines: list[str]
+
+
+def _from_catalogue(name: str, engine: Engine, quantization: str | None) -> _Shown:
+    catalogue = load_catalogue()
+    model = catalogue.get(name)
+    level = quantization or _default_quantization(model, engine)
+    longest = model.architecture.context_length
+    return _Shown(
+        architecture=model.architecture,
+        weights_bytes=vllm_bytes(model, level) if engine == "vllm" else gguf_bytes(model, level or "Q4_K_M"),
+        quantization=level,
+        document={
+            **_summary(model),
+            "licenceNote": model.licence_note or catalogue.licence_of(model).note,
+            "sources": model.sources.model_dump(mode="json", exclude_none=True),
+        },
+        lines=[
+            f"{model.name}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}",
+            f"can: {', '.join(model.capabilities)}; good for: {', '.join(model.use_cases)}",
+        ],
+    )
+
+
+def _from_file(path: Path, engine: Engine) -> _Shown:
+    if engine == "vllm":
+        raise BadInputError(f"{path} is a GGUF file, which vllm is not asked to serve. fix: --engine llamacpp")
+    model = read_gguf(path)
+    longest = model.architecture.context_length
+    return _Shown(
+        architecture=model.architecture,
+        weights_bytes=model.weights_bytes,
+        quantization="as in the file",
+        document={
+            "name": model.name,
+            "family": model.family,
+            "file": str(path),
+            "parameters": {"total": model.parameters},
+            "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
+        },
+        lines=[
+            f"{model.name or path.name}: {_billions(model.parameters)} parameters, up to {longest:,} tokens, "
+            f"architecture {model.family}"
+        ],
+    )
 
 
 def _default_quantization(model: CatalogueModel, engine: Engine) -> str | None:

@@ -71,18 +71,42 @@ def estimate_memory(
     Raises:
         BadInputError: the quantisation or the cache type is not known.
     """
+    weights = vllm_bytes(model, quantization) if engine == "vllm" else gguf_bytes(model, quantization or "Q4_K_M")
+    return estimate_with_weights(
+        model.architecture,
+        weights,
+        engine=engine,
+        context_length=context_length,
+        parallel=parallel,
+        cache_type=cache_type,
+        gpus=gpus,
+    )
+
+
+def estimate_with_weights(
+    figures: Architecture,
+    weights_bytes: int,
+    *,
+    engine: Engine,
+    context_length: int,
+    parallel: int = 1,
+    cache_type: str = "f16",
+    gpus: int = 1,
+) -> MemoryEstimate:
+    """Estimate the memory of one replica whose weights' size is known, from its file for example.
+
+    The arguments are those of :func:`estimate_memory`.
+    """
     if engine == "vllm":
-        weights = vllm_bytes(model, quantization)
         overhead = max(gpus, 1) * (_GPU_CONTEXT_BYTES + _VLLM_ACTIVATION_BYTES)
     else:
-        weights = gguf_bytes(model, quantization or "Q4_K_M")
-        compute = compute_buffer_bytes(model.architecture, context_length=context_length, parallel=parallel)
+        compute = compute_buffer_bytes(figures, context_length=context_length, parallel=parallel)
         if engine == "ollama":
             # Its runner keeps logits of a whole batch, not of the last tokens alone.
-            compute += BATCH_TOKENS * model.architecture.vocabulary_size * 4
+            compute += BATCH_TOKENS * figures.vocabulary_size * 4
         overhead = _PROCESS_BYTES + compute if gpus == 0 else gpus * (_GPU_CONTEXT_BYTES + compute)
-    cache = kv_cache_bytes(model.architecture, context_length=context_length, parallel=parallel, cache_type=cache_type)
-    return MemoryEstimate(weights, cache, overhead)
+    cache = kv_cache_bytes(figures, context_length=context_length, parallel=parallel, cache_type=cache_type)
+    return MemoryEstimate(weights_bytes, cache, overhead)
 
 
 def compute_buffer_bytes(figures: Architecture, *, context_length: int, parallel: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
 from fleet_spec.errors import BadInputError
+from tests.gguf_maker import write_gguf
 
 pytestmark = pytest.mark.unit
 
@@ -48,6 +50,16 @@ def test_a_large_model_needs_several_gpus_of_a_small_kind() -> None:
     held = {gpu["type"]: gpu["count"] for gpu in document["gpus"]}
     assert held["nvidia-t4"] == 4
     assert held["nvidia-a100-80gb"] == 1
+
+
+def test_a_gguf_file_is_shown_from_its_header(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "own.gguf")
+    document = json.loads(run("show", str(path), "--engine", "llamacpp", "--json"))
+    assert document["family"] == "nonsense"
+    assert document["memory"]["weightsBytes"] == 64 * 32 * 2
+    assert document["contextLength"] == 1024
+    with pytest.raises(BadInputError, match="llamacpp"):
+        run("show", str(path), "--engine", "vllm")
 
 
 @pytest.mark.parametrize(
