@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from fleet_spec.contract import FleetContract
-from tests.engine.checkout import Checkout, free_port, wait_until
+from tests.engine.checkout import Checkout, wait_until
+from tests.ports import free_port
 from tests.programs import ollama_binary
 
 pytestmark = pytest.mark.engine

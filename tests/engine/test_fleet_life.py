@@ -248,3 +248,18 @@ def test_preview_touches_nothing(checkout: Checkout) -> None:
     assert checkout.json("preview")["changes"] == {"created": 4}
     assert checkout.records() == {}
     assert not (checkout.directory / ".paddock" / "dev" / "fleet.json").exists()
+
+
+def test_a_fleet_whose_state_was_removed_by_hand_is_found_again(checkout: Checkout) -> None:
+    checkout.up()
+    lost = [record.supervisor for record in checkout.records().values()]
+    shutil.rmtree(checkout.directory / ".paddock")
+
+    checkout.up()
+    assert not any(process.is_alive for process in lost), "the next `up` takes the ports back"
+
+    lost = [record.supervisor for record in checkout.records().values()]
+    shutil.rmtree(checkout.directory / ".paddock")
+    assert checkout.json("destroy", "--yes")["changes"] == {"stopped": len(lost)}
+    assert not any(process.is_alive for process in lost)
+    assert checkout.json("destroy", "--yes")["changes"] == {}

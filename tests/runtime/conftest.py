@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from tests import programs
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MODEL = "gemma3:270m"
@@ -32,12 +32,6 @@ OLLAMA_TEMPLATE = (
     '{{ range .Messages }}{{ if eq .Role "assistant" }}A: {{ .Content }}\n'
     '{{ else if eq .Role "system" }}{{ .Content }}\n{{ else }}Q: {{ .Content }}\n{{ end }}{{ end }}A:'
 )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
