@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.console import note, write_json
-from fleet_spec.errors import PaddockError, SpecError
+from fleet_spec.errors import BadInputError, PaddockError, SpecError
 
 app = typer.Typer(
     name="paddock",
@@ -91,6 +91,18 @@ def doctor(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The directory to write to.")],
+    stack: StackOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the stack's Kubernetes manifests, secrets left out. Needs no engine and no cluster."""
+    from cli.commands.render import run
+
+    run(stack, out, as_json=as_json)
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
     stack: StackOption = "dev",
@@ -160,12 +172,13 @@ def show_model(
     quantization: Annotated[str | None, typer.Option(help="Such as Q8_0, or bitsandbytes on vLLM.")] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of one request.", min=1)] = None,
     parallel: Annotated[int, typer.Option(help="Requests at the same time.", min=1)] = 1,
+    gpu: Annotated[str | None, typer.Option(help="Advice about this kind of GPU, such as nvidia-l4.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What is known of a model, the memory a replica of it needs, and the GPUs that hold it."""
     from cli.commands.models import show_model as run
 
-    run(name, engine=engine, quantization=quantization, context=context, parallel=parallel, as_json=as_json)
+    run(name, engine=engine, quantization=quantization, context=context, parallel=parallel, gpu=gpu, as_json=as_json)
 
 
 @router_app.command()
@@ -184,7 +197,11 @@ def serve(
 def main() -> None:
     """Run the command line; turns errors that are meant for a person into text and an exit code."""
     try:
-        app()
+        # Errors of usage are let through where they are to be a JSON document too.
+        sys.exit(app(standalone_mode="--json" not in sys.argv))
+    except typer.TyperException as error:
+        write_json({"error": {"message": _usage(error)}})
+        sys.exit(BadInputError.exit_code)
     except PaddockError as error:
         if "--json" in sys.argv:
             write_json({"error": _error_document(error)})
@@ -198,6 +215,16 @@ def main() -> None:
         # The reader of a pipe went away; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        note(f"error: {where}{error.strerror or error}")
+        sys.exit(1)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the command line, in one sentence."""
+    told = getattr(error, "format_message", error.__str__)
+    return f"{told().rstrip('.')}. fix: add --help to the command to see what it takes"
 
 
 def _error_document(error: PaddockError) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fleet_spec.catalogue import load_catalogue
 from fleet_spec.catalogue_entry import Architecture, CatalogueModel
 from fleet_spec.errors import BadInputError
 from fleet_spec.gpus import GPUS
+from fleet_spec.sizing.advice import Placement
 from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_with_weights, fits
 from fleet_spec.sizing.gguf_file import read_gguf
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
@@ -51,7 +53,14 @@ def list_models(
 
 
 def show_model(
-    name: str, *, engine: str, quantization: str | None, context: int | None, parallel: int, as_json: bool
+    name: str,
+    *,
+    engine: str,
+    quantization: str | None,
+    context: int | None,
+    parallel: int,
+    gpu: str | None = None,
+    as_json: bool,
 ) -> None:
     """Print what is known of a model, the memory a replica needs, and the GPUs that hold it.
 
@@ -61,6 +70,7 @@ def show_model(
         quantization: In place of the source's own. A file has the one it has.
         context: Tokens of one request.
         parallel: Requests at the same time.
+        gpu: A kind of GPU to give advice about.
         as_json: Print one JSON document.
 
     Raises:
@@ -91,9 +101,11 @@ def show_model(
         if fits(needed(count), engine=engine, gpu_memory_bytes=gpu.memory_bytes, gpus=count)
     }
     memory = needed(1)
+    advice = _advice(shown, engine, gpu, tokens, parallel) if gpu is not None else None
     if as_json:
         document = {
             **shown.document,
+            **({"advice": advice} if advice is not None else {}),
             "engine": engine,
             "quantization": shown.quantization,
             "contextLength": tokens,
@@ -113,8 +125,36 @@ def show_model(
         ["total", _gib(memory.total_bytes)],
     ]
     table(["memory", "GiB"], rows)
-    held = ", ".join(gpu if count == 1 else f"{count} x {gpu}" for gpu, count in holding.items())
+    held = ", ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in holding.items())
     write(f"GPUs that hold it: {held or 'none known'}")
+    if advice is not None:
+        shown_advice = [[_ADVICE[key], "none fits" if value is None else f"{value}"] for key, value in advice.items()]
+        table([f"on one {gpu}", ""], shown_advice)
+
+
+_ADVICE = {
+    "fits": "these settings fit",
+    "longestContext": "longest context, tokens",
+    "mostParallel": "most requests at a time",
+    "finestQuantization": "finest quantisation",
+    "tokensPerSecondBound": "tokens/s of one request, upper bound",
+}
+
+
+def _advice(shown: _Shown, engine: Engine, gpu: str, tokens: int, parallel: int) -> dict[str, Any]:
+    if gpu not in GPUS:
+        near = difflib.get_close_matches(gpu, GPUS, n=3) or GPUS
+        raise BadInputError(f"{gpu!r} is no known GPU. fix: --gpu {' or '.join(near)}")
+    if shown.model is None:
+        raise BadInputError("--gpu gives advice about models of the catalogue. fix: leave it out for a file")
+    placement = Placement(shown.model, engine, GPUS[gpu])
+    return {
+        "fits": placement.holds(shown.quantization, tokens, parallel),
+        "longestContext": placement.longest_context(shown.quantization, parallel),
+        "mostParallel": placement.most_parallel(shown.quantization, tokens),
+        "finestQuantization": placement.finest_quantization(tokens, parallel),
+        "tokensPerSecondBound": round(placement.tokens_per_second_bound(shown.quantization), 1),
+    }
 
 
 @dataclass(frozen=True)
@@ -124,6 +164,8 @@ class _Shown:
     architecture: Architecture
     weights_bytes: int
     quantization: str | None
+    model: CatalogueModel | None
+    """The catalogue's entry; None for a file."""
     document: dict[str, Any]
     lines: list[str]
 
@@ -137,6 +179,7 @@ def _from_catalogue(name: str, engine: Engine, quantization: str | None) -> _Sho
         architecture=model.architecture,
         weights_bytes=vllm_bytes(model, level) if engine == "vllm" else gguf_bytes(model, level or "Q4_K_M"),
         quantization=level,
+        model=model,
         document={
             **_summary(model),
             "licenceNote": model.licence_note or catalogue.licence_of(model).note,
@@ -158,6 +201,7 @@ def _from_file(path: Path, engine: Engine) -> _Shown:
         architecture=model.architecture,
         weights_bytes=model.weights_bytes,
         quantization="as in the file",
+        model=None,
         document={
             "name": model.name,
             "family": model.family,

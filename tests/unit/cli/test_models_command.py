@@ -62,6 +62,15 @@ def test_a_gguf_file_is_shown_from_its_header(tmp_path: Path) -> None:
         run("show", str(path), "--engine", "vllm")
 
 
+def test_advice_about_a_gpu() -> None:
+    document = json.loads(run("show", "llama3.1:8b", "--gpu", "nvidia-t4", "--json"))
+    assert document["advice"]["fits"] is True
+    assert document["advice"]["longestContext"] > 32_768
+    assert document["advice"]["finestQuantization"] == "Q8_0"
+    assert "upper bound" in run("show", "llama3.1:8b", "--gpu", "nvidia-t4")
+    assert "none fits" in run("show", "llama3.1:70b", "--gpu", "nvidia-t4")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -69,6 +78,7 @@ def test_a_gguf_file_is_shown_from_its_header(tmp_path: Path) -> None:
         (("show", "llama3.1:8b", "--context", "999999"), "131072"),
         (("show", "llama3.1:8b", "--engine", "tgi"), "vllm"),
         (("show", "llama3.1:8b", "--quantization", "Q9"), "Q4_K_M"),
+        (("show", "llama3.1:8b", "--gpu", "nvidia-t5"), "nvidia-t4"),
         (("list", "--capability", "telepathy"), "vision"),
     ],
 )
