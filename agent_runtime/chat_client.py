@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
@@ -66,7 +66,7 @@ class Reply:
     """A reply while it comes: iterate over its pieces of text, then read the rest."""
 
     model: str
-    _events: Iterator[dict[str, Any]] = field(repr=False)
+    _events: Generator[dict[str, Any]] = field(repr=False)
     _started_at: float = field(default_factory=time.monotonic, repr=False)
     text: str = ""
     prompt_tokens: int = 0
@@ -86,6 +86,10 @@ class Reply:
                 if piece:
                     self.text += piece
                     yield piece
+
+    def close(self) -> None:
+        """Let the rest go: the connection closes, and the model stops."""
+        self._events.close()
 
     def answer(self) -> Answer:
         """What came, once the pieces have been read."""
@@ -146,7 +150,7 @@ class ChatClient:
         }
         return Reply(model, self._events(body))
 
-    def _events(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _events(self, body: dict[str, Any]) -> Generator[dict[str, Any]]:
         try:
             with self._http.stream("POST", f"{self._url}/chat/completions", json=body) as response:
                 if not response.is_success:

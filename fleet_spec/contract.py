@@ -50,7 +50,7 @@ class ModelEndpoints(_ContractPart):
     """How many requests one endpoint computes at the same time. More wait at the endpoint."""
     capabilities: tuple[str, ...] = ("chat",)
     """What it can do: chat, completion, embedding, tools, vision, thinking, code, math."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] | None = None
     """Texts at which its replies end, whatever a request says. The engine stops at them by itself unless a
     request names stop texts of its own, which take their place there: the router then adds these."""
     endpoints: tuple[Endpoint, ...] = ()

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from agent_runtime.router.dialects.assembly import Assembly, Collection
 from agent_runtime.router.dialects.errors import (
+    BadReplyError,
     Dialect,
     error_body,
     message_in,
@@ -223,30 +225,34 @@ class Collect(Delivery):
     ) -> None:
         super().__init__(asked, head, names, fault)
         self._translator = translator
-        self._parts: list[bytes] = []
+        self._assembles = asked.call.in_pieces and head.is_stream
+        self._whole = Assembly(asked.call.path) if self._assembles else Collection()
         self._size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Keep."""
         self.alive = True
-        self._parts.append(data)
         self._size_bytes += len(data)
         if self._size_bytes > self._asked.limits.translated_reply_bytes:
-            self._parts.clear()
-            self._size_bytes = 0
-            self._fault("invalid", "the model server sent an answer that is too large to translate")
+            self._whole = Collection()
+            self._fault("invalid", "the model server sent an answer that is too large to be passed on whole")
+            return
+        try:
+            self._whole.feed(data)
+        except BadReplyError as error:
+            self._fault("error", str(error))
 
     def end(self) -> None:
         """Translate if need be, and write all of it."""
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        body = self._whole.body()
         lines = self._head.for_client
         if self._translator is None:
             self._keep(body)
+        elif self.status < 400:
+            body = self._translator.whole(body)
         else:
-            if self.status < 400:
-                body = self._translator.whole(body)
-            else:
-                body = error_body(self._dialect, self.status, message_in(body, self.status))
+            body = error_body(self._dialect, self.status, message_in(body, self.status))
+        if self._translator is not None or self._assembles:
             names = {"Content-Type": "application/json; charset=utf-8", **self._names}
             lines = status_line(self.status) + header_lines(names.items())
         self.sent = True
@@ -271,6 +277,8 @@ def deliver(
         if head.status < 400 and asked.call.streamed:
             return Translate(asked, head, names, fault, translator)
         return Collect(asked, head, names, fault, translator)
+    if asked.call.in_pieces and head.is_stream:
+        return Collect(asked, head, names, fault, None)
     if head.length is not None:
         if head.length <= asked.limits.whole_reply_bytes:
             return Collect(asked, head, names, fault, None)

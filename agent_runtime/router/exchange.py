@@ -215,6 +215,8 @@ class Exchange:
 
     def _broken(self, kind: str, message: str) -> None:
         """The answer, or the rest of it, cannot be had. Say so as well as the client can still be told."""
+        if self._ended:
+            return
         delivery, upstream = self._delivery, self._upstream
         self._account.upstream_error(self._asked.decision.model, self._replica.endpoint, kind, message)
         if delivery is None or not delivery.sent:

@@ -27,7 +27,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 class ReplyHead:
     """The head of a model server's answer, and how the body after it is framed."""
 
-    __slots__ = ("chunked", "for_client", "headers", "keep_alive", "length", "status")
+    __slots__ = ("chunked", "for_client", "headers", "is_stream", "keep_alive", "length", "status")
 
     def __init__(
         self, status: int, headers: list[tuple[bytes, bytes]], *, keep_alive: bool, bodiless: bool = False
@@ -38,6 +38,8 @@ class ReplyHead:
         self.chunked = False
         self.length: int | None = None
         """The body's length in bytes. None where it is chunked, or ends with the connection."""
+        self.is_stream = False
+        """Whether the body is a stream of events."""
         self.for_client = b""
         """The head as a client gets it, without framing and without the empty line."""
         for name, value in headers:
@@ -45,6 +47,8 @@ class ReplyHead:
                 self.length = int(value)
             elif name == b"transfer-encoding":
                 self.chunked = value.lower().endswith(b"chunked")
+            elif name == b"content-type":
+                self.is_stream = value.lower().startswith(b"text/event-stream")
         if bodiless or status in (204, 304):
             self.length, self.chunked = 0, False
         if self.length is None and not self.chunked:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from agent_runtime.router.dialects.errors import RequestError, error_body
+from agent_runtime.router.guard import lines_for_page
 from agent_runtime.router.http_head import header_lines, status_line
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.request import Request
@@ -208,9 +209,10 @@ class ClientConnection(asyncio.Protocol):
 
     def closing_lines(self, request: Request) -> bytes:
         """The last lines of every head."""
-        if request.keep_alive:
-            return self._app.date_line + b"\r\n"
-        return self._app.date_line + b"Connection: close\r\n\r\n"
+        lines = self._app.date_line
+        if request.origin:
+            lines += lines_for_page(request.origin)
+        return lines + (b"\r\n" if request.keep_alive else b"Connection: close\r\n\r\n")
 
     def abort(self) -> None:
         """Break the connection off, so that what was sent cannot pass for a whole answer."""

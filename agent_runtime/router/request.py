@@ -8,7 +8,7 @@ from agent_runtime.router.dialects.errors import Dialect, RequestError
 class Request:
     """What a client asks. Built while it is read."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "refusal", "started", "version")
+    __slots__ = ("body", "headers", "keep_alive", "method", "origin", "path", "refusal", "started", "version")
 
     def __init__(self) -> None:
         self.method = ""
@@ -17,6 +17,8 @@ class Request:
         self.headers: list[tuple[bytes, bytes]] = []
         """Names in lower case."""
         self.body = b""
+        self.origin = b""
+        """The page that it comes from, once it is known to be one that may ask."""
         self.keep_alive = True
         self.started = 0.0
         """When its last byte came, in the event loop's time."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.router.dialects.errors import RequestError
+from agent_runtime.router.dialects.images import shows_images
 from agent_runtime.router.dialects.operations import (
     Call,
     Operation,
@@ -54,11 +55,11 @@ def route(
         raise unknown_model(fleet, name)
     able = [arm for arm in arms if _can(arm[0], operation)]
     if not able:
-        raise RequestError(
-            400,
-            f'"{name}" does not support {operation.name}: it can {", ".join(arms[0][0].entry.capabilities)}',
-            param="model",
-        )
+        raise _unable(name, operation.name, arms[0][0])
+    if shows_images(operation.dialect, body):
+        able = [arm for arm in able if _sees(arm[0])]
+        if not able:
+            raise _unable(name, "images", arms[0][0])
     model = choose(able, lambda model: _reachable(model, now), draw)
     if model is None:
         answered = answer_without_work(operation, body, able[0][0].entry.engine)
@@ -76,6 +77,7 @@ def route(
         engine=entry.engine,
         engine_model=entry.model,
         context_length=entry.context_length,
+        stops=entry.stop or (),
     )
     replica = model.pick(now, frozenset())
     if replica is None:
@@ -110,6 +112,16 @@ def unreachable(model: ModelState, now: float) -> RequestError:
 
 def _can(model: ModelState, operation: Operation) -> bool:
     return any(capability in model.entry.capabilities for capability in operation.capabilities)
+
+
+def _sees(model: ModelState) -> bool:
+    # Ollama serves models that no catalogue knows: whether one of them sees, it knows best itself.
+    return "vision" in model.entry.capabilities or model.entry.engine == "ollama"
+
+
+def _unable(name: str, what: str, model: ModelState) -> RequestError:
+    abilities = ", ".join(model.entry.capabilities)
+    return RequestError(400, f'"{name}" does not support {what}: it can {abilities}', param="model")
 
 
 def _reachable(model: ModelState, now: float) -> bool:

@@ -17,7 +17,7 @@ from agent_runtime.router.dialects.operations import OPERATIONS, Operation
 from agent_runtime.router.dialects.replies_to_ollama import timestamp
 from agent_runtime.router.exchange import Exchange
 from agent_runtime.router.fleet_state import FleetState
-from agent_runtime.router.guard import refuse_strangers
+from agent_runtime.router.guard import PREFLIGHT, refuse_strangers
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
@@ -107,7 +107,10 @@ class Router:
         try:
             refuse_strangers(request)
             operation = OPERATIONS.get(request.path)
-            if operation is not None:
+            if request.method == "OPTIONS" and request.origin:
+                self._account.answered_here(request, 200)
+                client.respond(request, 200, b"", headers=PREFLIGHT)
+            elif operation is not None:
                 _demand(request, "POST")
                 body = decode_object(request.body)
                 decision = route(self.fleet, operation, request.body, body, now=self.loop.time())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from shutil import rmtree
 
 from cli.console import confirm, note, write, write_json
 from cli.engine.operations import NoSuchStackError, Outcome, open_stack
 from cli.preflight import check_stack
 from cli.project import find_project
 from components.local.paths import processes_directory
+from components.local.ports import release_port
 from components.local.processes import find_supervisors_below, stop_supervisor
 from fleet_spec.errors import BadInputError, PaddockError
 from fleet_spec.stack_file import read_stack_file
@@ -47,9 +49,11 @@ def destroy(stack: str, *, yes: bool, as_json: bool) -> None:
     strays = find_supervisors_below(processes_directory(project.directory, stack))
     if strays and operator is None:
         require_consent(yes, question)
-    for name, supervisor in strays:
+    for directory, supervisor in strays:
         stop_supervisor(supervisor, STOP_TIMEOUT_SECONDS)
-        note(f"  - {name} stopped; the state no longer knew of it")
+        release_port(directory)
+        rmtree(directory, ignore_errors=True)
+        note(f"  - {directory.name} stopped; the state no longer knew of it")
     if strays:
         outcome.changes["stopped"] = len(strays)
     _report(stack, "changed", outcome, as_json=as_json)
@@ -62,12 +66,19 @@ def require_consent(yes: bool, question: str) -> None:
         BadInputError: there is no terminal to ask at.
         PaddockError: the answer was no.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInputError("there is no terminal to ask at. fix: add --yes")
-    if not confirm(question):
+    require_terminal(yes)
+    if not yes and not confirm(question):
         raise PaddockError("nothing was touched")
+
+
+def require_terminal(yes: bool) -> None:
+    """Refuse at once what could only be asked later, and nobody would answer.
+
+    Raises:
+        BadInputError: the person did not agree with --yes, and there is no terminal to ask at.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise BadInputError("there is no terminal to ask at. fix: add --yes")
 
 
 def describe_changes(changes: dict[str, int]) -> str:

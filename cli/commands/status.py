@@ -13,6 +13,7 @@ from cli.contract import read_contract
 from cli.project import Project, find_project
 from components.local.paths import processes_directory
 from components.local.processes import CorruptRecordError, ProcessRecord, is_alive, list_records
+from components.local.records import LOG_NAME
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import PaddockError
 
@@ -55,14 +56,16 @@ def run(stack: str, *, as_json: bool) -> None:
     table(["what", "address", "state"], [[p.name, p.url, "up" if p.healthy else f"DOWN: {p.detail}"] for p in probes])
     if processes:
         write()
-        columns = ["process", "state", "pid", "port", "restarts", "memory", "log"]
+        columns = ["process", "state", "pid", "port", "restarts", "memory"]
         table(columns, [[str(row[key]) for key in _COLUMNS] for row in processes])
+        # A line of its own: in a column, paths would be broken into pieces on a narrow terminal.
+        write(f"logs: {processes_directory(project.directory, stack)}/PROCESS/{LOG_NAME}")
     if not healthy:
         note(f"next: paddock refresh --stack {stack} && paddock up --stack {stack}")
         raise UnhealthyError(f"not everything of stack {stack!r} runs")
 
 
-_COLUMNS = ("name", "state", "pid", "port", "restarts", "memory", "log")
+_COLUMNS = ("name", "state", "pid", "port", "restarts", "memory")
 
 
 def probe_fleet(contract: FleetContract) -> list[Probe]:

@@ -11,13 +11,15 @@ from cli.contract import read_contract
 from fleet_spec.errors import BadInputError
 
 CHAT_MAX_TOKENS = 512
-KEPT_TURNS = 20
-"""How many turns of a conversation are sent along; older ones are left out, and it is said."""
+KEPT_TURNS = 21
+"""How many turns of a conversation are sent along; older ones are left out, and it is said.
+
+An odd number, so that the first is the person's: some models' templates take no other."""
 
 
 def ask(question: str, stack: str, *, model: str | None, max_tokens: int, temperature: float, as_json: bool) -> None:
     """Ask one question and print the answer as it comes."""
-    text = sys.stdin.read() if question == "-" else question
+    text = _readable(sys.stdin.read() if question == "-" else question)
     if not text.strip():
         raise BadInputError('the question is empty. fix: paddock ask "What is the capital of Japan?"')
     client, name = _client(stack, model)
@@ -36,11 +38,11 @@ def chat(stack: str, *, model: str | None, system: str | None) -> None:
     head: list[Message] = [{"role": "system", "content": system}] if system else []
     turns: list[Message] = []
     while (line := _read_line()).strip():
-        turns.append({"role": "user", "content": line})
+        turns.append({"role": "user", "content": _readable(line)})
         if len(turns) > KEPT_TURNS:
             note(f"only the last {KEPT_TURNS} turns are sent from here on")
             del turns[:-KEPT_TURNS]
-        text = _print_reply(client, [*head, *turns], name, CHAT_MAX_TOKENS, 0.7)
+        text = _print_reply(client, [*head, *turns], name, CHAT_MAX_TOKENS, 0.7, can_be_stopped=True)
         turns.append({"role": "assistant", "content": text})
 
 
@@ -52,15 +54,40 @@ def _client(stack: str, model: str | None) -> tuple[ChatClient, str]:
     return ChatClient(contract.router.openai), name
 
 
-def _print_reply(client: ChatClient, messages: list[Message], model: str, max_tokens: int, temperature: float) -> str:
+def _readable(text: str) -> str:
+    """The text, or a refusal of one that was not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInputError(f"the question is not UTF-8 at character {error.start + 1}. fix: convert it") from error
+    return text
+
+
+def _print_reply(
+    client: ChatClient,
+    messages: list[Message],
+    model: str,
+    max_tokens: int,
+    temperature: float,
+    *,
+    can_be_stopped: bool = False,
+) -> str:
+    """Print a reply as it comes, and give its text: what came of it where Ctrl-C may, and did, stop it."""
     reply = client.stream(messages, model=model, max_tokens=max_tokens, temperature=temperature)
     blank = True
-    for piece in reply:
-        # Models like to begin with a blank; nobody likes to read it.
-        shown = piece.lstrip() if blank else piece
-        blank = blank and not shown
-        sys.stdout.write(shown)
-        sys.stdout.flush()
+    try:
+        for piece in reply:
+            # Models like to begin with a blank; nobody likes to read it.
+            shown = piece.lstrip() if blank else piece
+            blank = blank and not shown
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        if not can_be_stopped:
+            raise
+        reply.close()
+        note("\n(stopped)")
+        return reply.text
     sys.stdout.write("\n")
     if reply.finish_reason == "length":
         note(f"(the reply was cut off at {reply.completion_tokens} tokens)")
@@ -70,5 +97,6 @@ def _print_reply(client: ChatClient, messages: list[Message], model: str, max_to
 def _read_line() -> str:
     try:
         return input("> " if sys.stdin.isatty() else "")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
+        note("")
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent_runtime.chat_client import Answer, ChatClient
-from cli.commands.lifecycle import describe_changes, require_consent
+from cli.commands.lifecycle import describe_changes, require_consent, require_terminal
 from cli.console import note, table, write, write_json
 from cli.engine.operations import Outcome, open_stack
 from cli.preflight import check_stack
@@ -19,6 +19,7 @@ def run(stack: str, *, yes: bool, as_json: bool) -> None:
     """Bring a stack up."""
     project = find_project()
     check_stack(project, stack)
+    require_terminal(yes)
     operator = open_stack(project, stack, create=True)
     if not yes:
         operator.preview()

@@ -21,6 +21,7 @@ from typing import Any, cast
 import yaml
 
 from cli.project import PROJECT_FILE, Project
+from components.local.files import atomic_write
 from fleet_spec.errors import BadInputError
 from fleet_spec.stack_file import PROJECT, read_stack_file, stack_file_path
 
@@ -139,15 +140,14 @@ def prepare_workspace(project: Project, stack: str) -> Path:
     _make_private(project)
     workspace = project.stack_directory(stack) / "workspace"
     workspace.mkdir(parents=True, exist_ok=True)
-    (workspace / PROJECT_FILE).write_text(yaml.safe_dump(_project_settings(project), sort_keys=False), encoding="utf-8")
+    # Whole, because another command may be at work on the same stack.
+    atomic_write(workspace / PROJECT_FILE, yaml.safe_dump(_project_settings(project), sort_keys=False).encode())
     copy = stack_file_path(workspace, stack)
     text = tracked.path.read_text(encoding="utf-8")
     if not tracked.encrypted:
         salt = _SALT.search(copy.read_text(encoding="utf-8")) if copy.exists() else None
         text = f"{text.rstrip()}\n{salt[0]}\n" if salt is not None else text
-    unfinished = copy.with_suffix(".new")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(copy)
+    atomic_write(copy, text.encode())
     return workspace
 
 

@@ -12,14 +12,14 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from pulumi.automation import LocalWorkspace, OnEvent, Stack
-from pulumi.automation.errors import CommandError, StackNotFoundError
+from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 
 from cli.console import Step, note
 from cli.engine.command import EngineCommand
 from cli.engine.home import Backend, choose_backend, engine_environment, prepare_workspace
 from cli.engine.locate import find_engine
 from cli.engine.progress import Kind, Progress
-from cli.engine.state import clear_stale_locks, read_state
+from cli.engine.state import LockedError, clear_stale_locks, read_state
 from cli.project import Project
 from fleet_spec.errors import BadInputError, PaddockError
 
@@ -103,6 +103,11 @@ class StackOperator:
             try:
                 with self._interruptible():
                     _in_thread(lambda: operation(progress.on_event))
+            except ConcurrentUpdateError:
+                clear_stale_locks(self.backend, self.name)  # says who holds the lock
+                raise LockedError(
+                    f"another command is at work on stack {self.name!r}. fix: wait for it, and run this one again"
+                ) from None
             except CommandError as error:
                 if self._interrupted:
                     raise InterruptedByUserError(

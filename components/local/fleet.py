@@ -32,6 +32,7 @@ def build_contract(spec: FleetSpec, stack: str, models: list[LocalModel], urls: 
                 context_length=model.context_length,
                 parallel=model.spec.parallel,
                 capabilities=model.capabilities,
+                stop=model.prompting.stop if model.prompting is not None else None,
                 endpoints=tuple(Endpoint(url=url) for url in urls[model.name]),
                 usd_per_hour=LOCAL_USD_PER_HOUR if model.spec.usd_per_hour is None else model.spec.usd_per_hour,
             )

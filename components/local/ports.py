@@ -21,6 +21,8 @@ from components.local.records import RECORD_NAME
 from fleet_spec.errors import PaddockError
 
 _UNSTARTED_SECONDS = 600
+_COMMAND_SHOWN = 120
+"""How much of a command line a message holds, in characters: enough to know a fleet of another checkout."""
 
 
 class NoPortError(PaddockError):
@@ -95,7 +97,10 @@ def describe_holder(port: int) -> str:
     names: list[str] = []
     for pid in holders_of(port):
         with contextlib.suppress(psutil.Error):
-            names.append(f"{psutil.Process(pid).name()} (process {pid})")
+            process = psutil.Process(pid)
+            command = " ".join(process.cmdline()) or process.name()
+            shown = command if len(command) <= _COMMAND_SHOWN else f"{command[:_COMMAND_SHOWN]}..."
+            names.append(f"process {pid} ({shown})")
     return " and ".join(names) or "a program that cannot be seen from this account"
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "ProcessRecord",
     "StopError",
     "find_supervisors",
+    "find_supervisors_below",
     "is_alive",
     "list_records",
     "read_record",
@@ -109,18 +110,28 @@ def stop_supervisor(supervisor: ProcessId, timeout_seconds: float) -> bool:
 
 def find_supervisors(directory: Path) -> list[ProcessId]:
     """Supervisors of ``directory`` that run, found by their command line: for when the record is lost."""
+    return [process for folder, process in _supervisors() if folder == directory]
+
+
+def find_supervisors_below(root: Path) -> list[tuple[Path, ProcessId]]:
+    """Supervisors of the folders directly below ``root``, by folder, whether the folders are there or not."""
+    return sorted((one for one in _supervisors() if one[0].parent == root), key=lambda one: one[0])
+
+
+def _supervisors() -> list[tuple[Path, ProcessId]]:
+    """This user's supervisors, each with the folder that it was given."""
     import psutil
 
     mine = os.getuid()
-    found: list[ProcessId] = []
+    found: list[tuple[Path, ProcessId]] = []
     for process in psutil.process_iter():
         try:
-            if process.uids().real == mine and process.cmdline()[-2:] == [SUPERVISOR_MODULE, str(directory)]:
-                identity = identify(process.pid)
-                if identity is not None:
-                    found.append(identity)
+            command = process.cmdline()[-2:] if process.uids().real == mine else []
         except psutil.Error:
             continue
+        identity = identify(process.pid) if command[:1] == [SUPERVISOR_MODULE] else None
+        if identity is not None:
+            found.append((Path(command[1]), identity))
     return found
 
 

@@ -34,15 +34,18 @@ class RotatedLog:
         """Append ``data``, which stays in one file unless it is larger than a file may be."""
         for start in range(0, len(data), self._max_bytes):
             piece = data[start : start + self._max_bytes]
-            if self._size_bytes and self._size_bytes + len(piece) > self._max_bytes:
+            if self._descriptor < 0:
+                self._open()  # it could not be opened before: perhaps there is room again
+            elif self._size_bytes and self._size_bytes + len(piece) > self._max_bytes:
                 self._rotate()
             with contextlib.suppress(OSError):
                 self._size_bytes += os.write(self._descriptor, piece)
 
     def close(self) -> None:
         """Close the current file."""
+        descriptor, self._descriptor = self._descriptor, -1  # the number may soon be another file's
         with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+            os.close(descriptor)
 
     def _open(self) -> None:
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from components.local.provider.ollama_api import OllamaError
 from components.local.provider.ollama_model import OllamaModelType
 from components.local.provider.process import ProcessType
 from components.local.provider.resource import Session
+from tests.ports import free_port
 
 pytestmark = pytest.mark.runtime
 
@@ -31,8 +32,8 @@ def server(ollama: Path, tmp_path: Path) -> Iterator[str]:
             "OLLAMA_MODELS": str(tmp_path / "models"),
             "OLLAMA_NO_CLOUD": "1",
         },
-        "portRangeStart": 20000,
-        "portRangeEnd": 29999,
+        "portRangeStart": (first := free_port()),
+        "portRangeEnd": min(first + 50, 65535),
         "healthPath": "/api/version",
     }
     inputs, failures = process.check(given, {})

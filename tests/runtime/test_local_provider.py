@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import grpc
@@ -20,9 +21,10 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 from components.local.ports import port_is_free
-from components.local.processes import find_supervisors, is_alive, list_records, stop
+from components.local.processes import find_supervisors, find_supervisors_below, is_alive, list_records, stop
 from components.local.provider.protocol import UNKNOWN, properties_from_struct, struct_from_properties
 from components.local.records import ProcessRecord, read_record
+from tests.ports import free_port
 from tests.runtime.local_servers import server_command, wait_for
 
 pytestmark = pytest.mark.runtime
@@ -168,13 +170,14 @@ def plugin(engine: tuple[Engine, str], tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def given(tmp_path: Path) -> Properties:
+    first = free_port()
     return {
         "name": "tiny-0",
         "directory": str(tmp_path / "processes" / "tiny-0"),
         "command": server_command(),
         "environment": {"GREETING": "hello"},
-        "portRangeStart": 20000,
-        "portRangeEnd": 29999,
+        "portRangeStart": first,
+        "portRangeEnd": min(first + 50, 65535),
         "startTimeoutSeconds": 20,
         "stopTimeoutSeconds": 2,
     }
@@ -278,6 +281,22 @@ def test_a_corrupt_record_is_set_aside_and_what_it_stood_for_replaced(
     assert path.with_name("record.json.corrupt-1").read_text() == "{half a rec"
     assert any("record.json.corrupt-1" in text for text in engine[0].texts(ephemeral=False))
     assert find_supervisors(path.parent) == [record_of(given).supervisor]
+
+
+def test_a_process_whose_folder_was_removed_by_hand_is_stopped_all_the_same(plugin: Plugin, given: Properties):
+    process = Resource(plugin, "Process", "tiny-0")
+    process.create(given)
+    first = record_of(given)
+    rmtree(given["directory"])
+
+    process.update(given)
+    second = record_of(given)
+    assert not first.supervisor.is_alive
+    rmtree(given["directory"])
+
+    process.delete()
+    assert not second.supervisor.is_alive
+    assert find_supervisors_below(Path(given["directory"]).parent) == []
 
 
 def test_what_an_interrupted_up_left_is_adopted_or_replaced(plugin: Plugin, given: Properties):

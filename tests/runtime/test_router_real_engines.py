@@ -212,7 +212,11 @@ def native(engine: str) -> list[tuple[str, dict[str, Any]]]:
         ]
     chat = {"model": MODEL, "messages": [QUESTION], **OPENAI_OPTIONS, "cache_prompt": False}
     completion = {"model": MODEL, "prompt": "The sky is", **OPENAI_OPTIONS, "cache_prompt": False}
-    return [("/v1/chat/completions", chat), ("/v1/completions", completion)]
+    return [
+        ("/v1/chat/completions", chat),
+        ("/v1/chat/completions", {**chat, "logprobs": True, "top_logprobs": 2, "stop": ["."]}),
+        ("/v1/completions", completion),
+    ]
 
 
 def steady(reply: dict[str, Any]) -> dict[str, Any]:
@@ -273,12 +277,24 @@ def busy_slots(url: str) -> int:
 
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
 def test_a_client_that_leaves_a_stream_frees_the_engine(llamacpp_url: str, router_for: RouterFor, path: str) -> None:
-    # Streams only: llama.cpp's server does not look after the client of an answer in one piece, straight or not.
     router = router_for("llamacpp", llamacpp_url)
     endless = {"model": "assistant", "messages": [QUESTION], "stream": True, "max_tokens": 1800}
     endless |= {"options": {"num_predict": 1800}, "ignore_eos": True}
     with httpx.stream("POST", router + path, json=endless, timeout=60, trust_env=False) as reply:
         assert next(reply.iter_lines())
+    eventually(lambda: busy_slots(llamacpp_url) == 0)
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+def test_a_client_that_leaves_before_its_whole_answer_frees_the_engine(
+    llamacpp_url: str, router_for: RouterFor, path: str
+) -> None:
+    # Straight, llama.cpp would go on to the end: it does not look after the client of an answer in one piece.
+    router = router_for("llamacpp", llamacpp_url)
+    options = {"num_predict": 1800, "stop": ["\0"]}
+    endless = {"model": "assistant", "messages": [QUESTION], "stream": False, "max_tokens": 1800, "options": options}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(router + path, json={**endless, "ignore_eos": True}, timeout=1.5, trust_env=False)
     eventually(lambda: busy_slots(llamacpp_url) == 0)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from agent_runtime.router.dialects.assembly import asked_in_pieces
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.dialects.fields import NUMBER, TEXT_OR_LIST, Kind, check_fields, objects
@@ -34,6 +35,7 @@ from agent_runtime.router.dialects.requests_to_openai import (
     embed_to_openai,
     generate_to_openai,
 )
+from agent_runtime.router.dialects.stops import with_stops
 from fleet_spec.contract import EngineName
 
 _OLLAMA_FIELDS: dict[str, Kind] = {"stream": bool, "options": dict, "format": (str, dict)}
@@ -132,6 +134,8 @@ class Call:
     """Makes what translates one answer. None: it goes to the client as it is."""
     ignored: list[str] = field(default_factory=list[str])
     """What the client asked for and this engine cannot do."""
+    in_pieces: bool = False
+    """Whether the engine is asked for a stream although the client wants the answer whole."""
 
 
 def engine_dialect(engine: EngineName) -> Dialect:
@@ -170,38 +174,52 @@ def answer_without_work(operation: Operation, body: Mapping[str, Any], engine: E
 def plan(
     operation: Operation,
     raw: bytes,
-    body: dict[str, Any],
+    body: Mapping[str, Any],
     *,
     engine: EngineName,
     engine_model: str,
     context_length: int,
+    stops: Sequence[str] = (),
 ) -> Call:
-    """How to ask an engine for what the client asked for. ``raw`` is what ``body`` was decoded from.
+    """How to ask an engine for what the client asked for.
+
+    Args:
+        operation: What is asked.
+        raw: What ``body`` was decoded from; passed on where nothing in it has to change.
+        body: The request.
+        engine: Which API the engine speaks.
+        engine_model: What the engine calls the model.
+        context_length: What one request may use, in tokens.
+        stops: Texts at which the model's replies end, whatever the request says.
 
     Raises:
         RequestError: 400, the request cannot be said in the engine's dialect.
     """
     stream: object = body.get("stream")
     streamed = operation.streams_by_default if stream is None else bool(stream)
+    asked = with_stops(operation.dialect, body, stops)
+    if asked is not body:
+        body, raw = asked, b""
     if engine_dialect(engine) == operation.dialect:
         return _same_dialect(operation, raw, body, streamed, engine, engine_model)
     model = str(body["model"])
     path, translation, translator = _TRANSLATIONS[operation.path](
         body, engine, context_length, model, _wants_usage(body)
     )
-    content = encode({"model": engine_model, **translation.body})
-    return Call(path, content, streamed, translator, translation.ignored)
+    content = {"model": engine_model, **translation.body}
+    pieces = None if streamed else asked_in_pieces(engine, path, content)
+    return Call(path, encode(pieces or content), streamed, translator, translation.ignored, pieces is not None)
 
 
 def _same_dialect(
     operation: Operation,
     raw: bytes,
-    body: dict[str, Any],
+    body: Mapping[str, Any],
     streamed: bool,
     engine: EngineName,
     engine_model: str,
 ) -> Call:
-    changed = body["model"] != engine_model
+    changed = not raw or body["model"] != engine_model
     if changed:
         body = {**body, "model": engine_model}
     translator: Callable[[], ReplyTranslator] | None = None
@@ -210,6 +228,9 @@ def _same_dialect(
         body = {**body, "stream_options": {**section(body.get("stream_options")), "include_usage": True}}
         changed = True
         translator = HideUsage
+    pieces = None if streamed else asked_in_pieces(engine, operation.path, body)
+    if pieces is not None:
+        return Call(operation.path, encode(pieces), streamed, in_pieces=True)
     return Call(operation.path, encode(body) if changed else raw, streamed, translator)
 
 

@@ -255,7 +255,7 @@ def _take_over(directory: Path, session: Session) -> ProcessRecord | None:
         kept = set_aside(error.path)
         session.warn(f"{error.path} could not be read and was set aside as {kept}; the process is started anew")
         record = None
-    if record is None and directory.exists():
+    if record is None:  # the folder itself may be gone, which stops nothing
         for supervisor in find_supervisors(directory):
             stop_supervisor(supervisor, FIELDS["stopTimeoutSeconds"].default)
         (directory / RECORD_NAME).unlink(missing_ok=True)  # written by the supervisor while it stopped

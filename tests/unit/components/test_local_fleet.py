@@ -97,6 +97,8 @@ def test_the_contract_tells_where_everything_is() -> None:
     assert len({endpoint.url for model in contract.models.values() for endpoint in model.endpoints}) == 3
     assert contract.models["assistant"].context_length == 2048
     assert contract.models["assistant"].usd_per_hour == 0.5
+    assert "\nQ:" in (contract.models["assistant"].stop or ())
+    assert contract.models["big"].stop is None
     assert contract.aliases == {"default": {"assistant": 1.0}, "ab": {"assistant": 3.0, "big": 1.0}}
     assert contract.router.openai == "http://127.0.0.1:8080/v1"
     assert "fleetSecrets" in run.secret_outputs

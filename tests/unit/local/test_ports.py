@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from components.local.ports import (
@@ -45,7 +46,8 @@ def test_a_port_with_a_listener_is_not_free_and_its_holder_is_named(listener: in
     assert not port_is_free("0.0.0.0", listener)
     assert port_is_free(HOST, free_port())
     assert holders_of(listener) == [os.getpid()]
-    assert str(os.getpid()) in describe_holder(listener)
+    assert f"process {os.getpid()} (" in describe_holder(listener)
+    assert Path(psutil.Process().cmdline()[0]).name in describe_holder(listener), "the command tells what it is"
 
 
 def test_a_listener_on_all_addresses_holds_the_port_on_each():

@@ -1,5 +1,6 @@
 """A log keeps its newest lines and never more than its files hold."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,22 @@ def test_last_lines_come_from_the_end_and_after_the_offset(tmp_path: Path):
     assert last_lines(path, 100, from_byte=4)[0] == "line 0"
     assert last_lines(path, 100, from_byte=10**6)[0] == "old", "the file is shorter: it was rotated since"
     assert last_lines(tmp_path / "absent", 3) == []
+
+
+def test_a_log_that_cannot_be_opened_anew_writes_to_no_other_file_and_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "process"
+    folder.mkdir()
+    log = RotatedLog(folder / "output.log", max_bytes=10)
+    log.write(b"12345678\n")
+    shutil.rmtree(folder)
+    log.write(b"lost, as the folder is gone\n"[:9])
+
+    with (tmp_path / "somebody's").open("wb") as other:  # gets the descriptor that the log gave up
+        log.write(b"lost too\n")
+        assert other.tell() == 0
+    assert (tmp_path / "somebody's").read_bytes() == b""
+
+    folder.mkdir()
+    log.write(b"back\n")
+    log.close()
+    assert (folder / "output.log").read_bytes() == b"back\n"

@@ -283,6 +283,10 @@ async def test_http_1_0_gets_an_answer_and_a_closed_connection(tmp_path: Path) -
         ({"Origin": "app://obsidian.md"}, 200),
         ({"Origin": "https://evil.example.com"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Host": "203.0.114.5:8080"}, 200),
+        ({"Origin": "http://192.168.1.20:3000"}, 200),
+        ({"Origin": "http://203.0.114.5"}, 403),
+        ({"Origin": "http://[::1"}, 403),
     ],
 )
 async def test_pages_of_the_web_cannot_use_their_visitors_router(
@@ -290,6 +294,27 @@ async def test_pages_of_the_web_cannot_use_their_visitors_router(
 ) -> None:
     async with running(tmp_path, whole) as rig:
         assert (await rig.client.get("/api/tags", headers=headers)).status_code == status
+
+
+async def test_pages_of_this_machine_may_read_the_answers(tmp_path: Path) -> None:
+    page = {"Origin": "http://localhost:3000"}
+    wish = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with running(tmp_path, whole) as rig:
+        preflight = await rig.client.options("/v1/chat/completions", headers=wish)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == page["Origin"]
+        assert "POST" in preflight.headers["access-control-allow-methods"]
+        assert "Authorization" in preflight.headers["access-control-allow-headers"]
+        for stream in (True, False):
+            body = {"model": "m", "messages": [HELLO], "stream": stream}
+            reply = await rig.client.post("/v1/chat/completions", json=body, headers=page)
+            assert reply.headers["access-control-allow-origin"] == page["Origin"]
+        refused = await rig.client.post("/api/chat", json={"model": "none"}, headers=page)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (404, page["Origin"])
+        stranger = await rig.client.options("/v1/chat/completions", headers={**wish, "Origin": "https://evil.example"})
+        assert stranger.status_code == 403
+        assert "access-control-allow-origin" not in stranger.headers
+        assert "access-control-allow-origin" not in (await rig.client.get("/api/tags")).headers
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def planned(operation: Operation, engine: EngineName, **body: Any) -> Call:
 
 @pytest.mark.parametrize(("operation", "engine"), [(OLLAMA_CHAT, "ollama"), (OPENAI_CHAT, "llamacpp")])
 def test_the_same_dialect_gets_the_clients_own_bytes(operation: Operation, engine: EngineName) -> None:
-    raw = b'{ "model": "tiny:1b",\n "messages": [], "unheard_of": 1e400 }'
-    body = {"model": "tiny:1b", "messages": []}
+    raw = b'{ "model": "tiny:1b",\n "messages": [], "stream": true, "unheard_of": 1e400 }'
+    body = {"model": "tiny:1b", "messages": [], "stream": True}
     call = plan(operation, raw, body, engine=engine, engine_model="tiny:1b", context_length=2048)
     assert call.body is raw
     assert call.path == operation.path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,10 @@ async def streamed(talk: Talk) -> None:
     )
 
 
+async def ollama_whole(talk: Talk) -> None:
+    await talk.reply(ollama_line("Hi", **OLLAMA_DONE))
+
+
 async def ollama_stream(talk: Talk) -> None:
     await talk.stream(
         ndjson(ollama_line("Hi")), ndjson(ollama_line(**OLLAMA_DONE)), content_type="application/x-ndjson"
@@ -66,11 +71,11 @@ async def test_the_engines_answer_is_passed_on_word_for_word(tmp_path: Path) -> 
 
 
 async def test_the_clients_bytes_are_passed_on_untouched_where_the_name_is_the_engines(tmp_path: Path) -> None:
-    sent = b'{"model":  "tiny:1b", "messages": [{"role":"user","content":"\xc3\xbc"}], "odd": [1e3]}'
+    sent = b'{"model":  "tiny:1b", "messages": [{"role":"user","content":"\xc3\xbc"}], "odd": [1e3], "stream": true}'
     async with running(tmp_path, whole) as rig:
         await rig.client.post("/v1/chat/completions", content=sent)
         assert rig.engine.asked[0].body == sent
-        await rig.completion(model="m")
+        await rig.completion(model="m", stream=True)
         assert rig.engine.asked[1].json["model"] == "tiny:1b"
 
 
@@ -260,3 +265,38 @@ async def test_requests_are_counted_while_they_run_and_after(tmp_path: Path) -> 
         assert await rig.metric('ollama_active_requests{model="m"}') == 0
         name = 'paddock_requests_total{model="m",status="200",dialect="openai"}'
         assert await rig.metric(name) == 3
+
+
+async def test_the_models_own_stop_texts_hold_whatever_a_request_says(tmp_path: Path) -> None:
+    stop = ["\nQ:", "\n\n"]
+    async with running(tmp_path, whole, stop=stop) as rig:
+        await rig.completion(stop="END", stream=True)
+        await rig.chat(options={"stop": ["END", "\n\n"]})
+        await rig.completion(stream=True)
+        asked = [one.json.get("stop") for one in rig.engine.asked]
+        assert asked == [["END", *stop], ["END", "\n\n", "\nQ:"], None]
+
+
+async def test_an_ollama_is_told_the_models_own_stop_texts_too(tmp_path: Path) -> None:
+    async with running(tmp_path, ollama_whole, engine="ollama", stop=["\nQ:"]) as rig:
+        await rig.chat(stream=False, options={"stop": ["END"], "seed": 1})
+        await rig.completion(stop=["END"])
+        assert [one.json["options"]["stop"] for one in rig.engine.asked] == [["END", "\nQ:"], ["END", "\nQ:"]]
+
+
+PICTURE = {"role": "user", "content": "What is it?", "images": ["iVBORw0KGgo="]}
+PICTURE_PARTS = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}]}
+
+
+@pytest.mark.parametrize(("path", "turn"), [("/api/chat", PICTURE), ("/v1/chat/completions", PICTURE_PARTS)])
+async def test_a_model_that_sees_nothing_is_shown_nothing(tmp_path: Path, path: str, turn: dict[str, Any]) -> None:
+    async with running(tmp_path, whole, capabilities=["chat"]) as rig:
+        reply = await rig.client.post(path, json={"model": "m", "messages": [turn]})
+        assert reply.status_code == 400
+        error = reply.json()["error"]
+        told = error if path == "/api/chat" else error["message"]
+        assert told == '"m" does not support images: it can chat'
+        assert rig.engine.asked == []
+    async with running(tmp_path, whole, capabilities=["chat", "vision"]) as rig:
+        await rig.client.post(path, json={"model": "m", "messages": [turn], "stream": False})
+        assert len(rig.engine.asked) == 1

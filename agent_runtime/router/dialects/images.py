@@ -1,0 +1,17 @@
+"""Pictures in requests, which not every model can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runtime.router.dialects.errors import Dialect
+from agent_runtime.router.dialects.replies import sections
+
+
+def shows_images(dialect: Dialect, body: Mapping[str, Any]) -> bool:
+    """Whether the model is to look at pictures."""
+    turns = sections(body.get("messages"))
+    if dialect == "ollama":
+        return bool(body.get("images")) or any(turn.get("images") for turn in turns)
+    return any(part.get("type") == "image_url" for turn in turns for part in sections(turn.get("content")))
