@@ -3,7 +3,7 @@
 BIN := .venv/bin
 STACK ?= dev
 
-.PHONY: help setup up down test test-unit lint format lock schemas bench clean
+.PHONY: help setup up down test test-unit test-cluster lint format lock schemas bench clean
 
 help: ## list what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,14 +17,19 @@ up: setup ## bring the fleet up: environment, engine, models, router, and a firs
 down: setup ## take the fleet down: no process and no port stays behind
 	@$(BIN)/paddock destroy --stack $(STACK) --yes
 
-test: ## set up everything and run every test
+test: ## set up everything and run every test but the cluster's
 	@tools/setup.sh dev
 	@tools/test_programs.sh
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests --ignore=tests/cluster
 
 test-unit: ## the tests that need nothing but Python
 	@tools/setup.sh dev
 	$(BIN)/pytest tests/unit
+
+test-cluster: ## the slow rest: a real Kubernetes control plane with simulated GPU nodes
+	@tools/setup.sh dev
+	@tools/build_control_plane.sh >/dev/null
+	$(BIN)/pytest tests/cluster
 
 lint: ## style, types, layers, and whether the lock files are fresh
 	@tools/setup.sh dev

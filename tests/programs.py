@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,11 +58,48 @@ def ollama_binary() -> Path:
     named = os.environ.get("PADDOCK_OLLAMA") or shutil.which("ollama")
     if named:
         return Path(named)
-    pinned = re.search(
-        r"github\.com/ollama/ollama v(\S+)", (REPOSITORY / "tools" / "ollama" / "go.mod").read_text(encoding="utf-8")
-    )
-    assert pinned is not None
-    built = cache_directory() / "engine" / f"ollama-{pinned[1]}" / "bin" / "ollama"
+    built = _built("ollama", r"github\.com/ollama/ollama") / "bin" / "ollama"
     if os.access(built, os.X_OK):
         return built
     lacking("there is no Ollama. Build one with tools/build_ollama.sh, or set PADDOCK_OLLAMA")
+
+
+@dataclass(frozen=True)
+class ControlPlanePrograms:
+    """What a Kubernetes control plane with simulated nodes consists of."""
+
+    etcd: Path
+    api_server: Path
+    controller_manager: Path
+    scheduler: Path
+    kwok: Path
+    stages: Path
+    """The directory of kwok's stages: how simulated nodes and pods live."""
+
+
+def control_plane_programs() -> ControlPlanePrograms:
+    """The control plane that tools/build_control_plane.sh built, and openssl for its certificate."""
+    kubernetes = _built("kubernetes", r"k8s\.io/kubernetes") / "bin"
+    kwok = _built("kwok", r"sigs\.k8s\.io/kwok")
+    found = ControlPlanePrograms(
+        etcd=_built("etcd", r"go\.etcd\.io/etcd/server/v3") / "bin" / "etcd",
+        api_server=kubernetes / "kube-apiserver",
+        controller_manager=kubernetes / "kube-controller-manager",
+        scheduler=kubernetes / "kube-scheduler",
+        kwok=kwok / "bin" / "kwok",
+        stages=kwok / "stages",
+    )
+    missing = [path.name for path in vars(found).values() if not os.access(path, os.X_OK)]
+    if missing:
+        lacking(f"there is no {', '.join(missing)}. Build the control plane with tools/build_control_plane.sh")
+    if shutil.which("openssl") is None:
+        lacking("there is no openssl on PATH, which makes the control plane's certificate")
+    return found
+
+
+def _built(name: str, module: str) -> Path:
+    """Where a tool of the version that tools/NAME/go.mod pins is kept, if it was built."""
+    pins = (REPOSITORY / "tools" / name / "go.mod").read_text(encoding="utf-8")
+    pinned = re.search(rf"^\s*{module} v(\S+)", pins, re.MULTILINE)
+    assert pinned is not None, f"tools/{name}/go.mod pins no {module}"
+    return cache_directory() / "engine" / f"{name}-{pinned[1]}"

@@ -15,50 +15,15 @@ set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cache=${PADDOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/paddock}
-heartbeat_seconds=30
 scratch=
-heartbeat=
-
-say() { printf 'build_ollama: %s\n' "$*" >&2; }
-
-die() {
-    say "$*"
-    exit 1
-}
-
-stop_heartbeat() {
-    if [ -n "$heartbeat" ]; then
-        kill "$heartbeat" 2>/dev/null || true
-        heartbeat=
-    fi
-}
+# shellcheck source=tools/steps.sh
+. "$here/steps.sh"
 
 clean_up() {
     stop_heartbeat
     if [ -n "$scratch" ]; then rm -rf -- "$scratch"; fi
 }
 trap clean_up EXIT
-
-# timed WHAT COMMAND...: runs the command, and says what is waited for, for how long so far, and how long it took.
-timed() {
-    local what=$1 start=$SECONDS
-    shift
-    say "$what ..."
-    # The sleep outlives this script by a little. Without the redirection it would hold a caller's pipe open.
-    while sleep "$heartbeat_seconds" >/dev/null 2>&1; do
-        say "$what: $((SECONDS - start)) s so far"
-    done &
-    heartbeat=$!
-    # Written out, because bash turns "set -e" off in a function whose caller looks at its status.
-    "$@" || {
-        local status=$?
-        stop_heartbeat
-        say "$what: failed after $((SECONDS - start)) s"
-        return "$status"
-    }
-    stop_heartbeat
-    say "$what: $((SECONDS - start)) s"
-}
 
 # --- what is there already ----------------------------------------------------------------------------------------
 
@@ -75,7 +40,7 @@ instruction_set() {
 is_built() {
     # A cache may have come from another machine. No server answers at port 1, so the program can only speak of itself.
     [ -x "$1/ollama" ] && [ "$(cat "$1/instruction-set" 2>/dev/null)" = "$march" ] &&
-        OLLAMA_HOST=127.0.0.1:1 "$1/ollama" --version 2>&1 | grep -qF "client version is $version"
+        OLLAMA_HOST=127.0.0.1:1 "$1/ollama" --version 2>&1 | grep -F "client version is $version" >/dev/null
 }
 
 # --- the headers that the module lacks ----------------------------------------------------------------------------

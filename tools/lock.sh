@@ -30,4 +30,4 @@ compile() { # output, arguments...
 }
 
 compile requirements.lock pyproject.toml "${extras[@]}" --group run
-compile requirements-dev.lock pyproject.toml "${extras[@]}" --group run --group dev
+compile requirements-dev.lock pyproject.toml "${extras[@]}" --extra kubernetes --group run --group dev

@@ -4,13 +4,16 @@
 #   tools/setup.sh dev    that, and what the tests and linters need
 set -euo pipefail
 cd "$(dirname "$0")/.."
+heartbeat_seconds=10
+# shellcheck source=tools/steps.sh
+. tools/steps.sh
 
 kind=${1:-run}
 case $kind in
 run) lock=requirements.lock ;;
 dev) lock=requirements-dev.lock ;;
 *)
-    echo "setup: '$kind' is no kind of environment. fix: tools/setup.sh [run|dev]" >&2
+    say "'$kind' is no kind of environment. fix: tools/setup.sh [run|dev]"
     exit 2
     ;;
 esac
@@ -31,30 +34,21 @@ for candidate in python3.11 python3.12 python3.13 python3; do
     fi
 done
 if [[ -z $python ]]; then
-    echo "setup: no Python 3.11 to 3.13 is on PATH. fix: install one, https://www.python.org/downloads/" >&2
-    exit 1
+    die "no Python 3.11 to 3.13 is on PATH. fix: install one, https://www.python.org/downloads/"
 fi
 
-step() { # title, command...: says what is done and how long it took
-    local title=$1 began=$SECONDS
-    shift
-    echo "setup: $title ..." >&2
-    "$@"
-    echo "setup: $title: $((SECONDS - began)) s" >&2
-}
-
 if [[ ! -x $venv/bin/python ]]; then
-    step "making $venv with $("$python" --version)" "$python" -m venv "$venv"
+    timed "making $venv with $("$python" --version)" "$python" -m venv "$venv"
 fi
 uv=$venv/bin/uv
 if [[ ! -x $uv ]]; then
-    step "getting uv, which installs the rest" \
+    timed "getting uv, which installs the rest" \
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/uv.lock
 fi
 rm -f "$venv"/.paddock-*
 # Compiled at installation: the programs start several times as fast as when each compiles for itself.
-step "installing what $lock pins, 400 MB with llama.cpp and a small model" \
+timed "installing what $lock pins, 400 MB with llama.cpp and a small model" \
     "$uv" pip install --quiet --compile-bytecode --require-hashes --python "$venv/bin/python" -r "$lock"
-step "installing Paddock itself" \
+timed "installing Paddock itself" \
     "$uv" pip install --quiet --no-deps --no-build-isolation --python "$venv/bin/python" --editable .
 echo "$wanted" >"$stamp"
