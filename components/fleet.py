@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pulumi
 
+from components.kubernetes.fleet import KubernetesFleet
 from components.local.fleet import LocalFleet
 from components.targets import target_problems
 from fleet_spec.contract import FleetContract
@@ -49,7 +50,11 @@ class Fleet(pulumi.ComponentResource):
         problems = target_problems(spec)
         if problems:
             raise SpecError(problems)
-        built = LocalFleet(name, spec=spec, stack=stack, project=project, opts=pulumi.ResourceOptions(parent=self))
+        below = pulumi.ResourceOptions(parent=self)
+        if spec.target == "kubernetes":
+            built = KubernetesFleet(name, spec=spec, stack=stack, opts=below)
+        else:
+            built = LocalFleet(name, spec=spec, stack=stack, project=project, opts=below)
         self.contract = built.contract.apply(FleetContract.to_mapping)
         self.secrets = pulumi.Output.secret({})
         self.register_outputs({"contract": self.contract})

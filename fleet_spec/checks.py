@@ -93,9 +93,14 @@ def _aliases(draft: Draft) -> Iterator[Problem]:
             yield Problem(key, "every weight is 0, so no request could go anywhere", "give one a weight over 0")
 
 
+def _comes_in_an_image(model: ModelSpec, rest: FleetSpec) -> bool:
+    """Whether the weights are mounted from an OCI image, where they may be anybody's."""
+    return rest.target == "kubernetes" and (model.storage.mode or rest.storage.mode) == "image"
+
+
 def _models(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
     for name, model in draft.models.items():
-        if model.weights is not None:
+        if model.weights is not None or _comes_in_an_image(model, draft.rest):
             continue
         try:
             entry = catalogue.get(model.model)

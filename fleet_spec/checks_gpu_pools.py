@@ -34,6 +34,8 @@ def pool_problems(key: str, pool: GpuPoolSpec, rest: FleetSpec) -> Iterator[Prob
             f"{pool.provisioner!r} makes no use of aws, azure and nodeClass",
             "remove them, or write karpenter",
         )
+    if pool.provisioner == "gkeComputeClass" and pool.node_labels:
+        yield Problem(f"{key}.nodeLabels", "GKE labels the nodes of a class itself", "remove them")
     if pool.provisioner == "existing" and pool.spot:
         yield Problem(f"{key}.spot", "nodes that exist are what they are", "remove it, or use a provisioner")
     if pool.sharing == "timeSliced" and (pool.gpu_vendor == "amd" or pool.access == "dra"):

@@ -41,7 +41,8 @@ class NetworkPolicySpec(SpecPart):
 
     enabled: bool = True
     client_namespaces: Labels = Field(default_factory=dict)
-    """Labels of the namespaces that may reach the router and the web UI. Empty: every namespace."""
+    """Labels of the namespaces that may reach the router and the web UI, the ingress controller's among them.
+    Empty: every namespace."""
     downloads: bool = True
     """Model servers may open connections to port 443 anywhere, to fetch their weights."""
 

@@ -32,10 +32,22 @@ class Run:
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     """The stack's outputs; unknown ones, in a preview, are absent."""
     secret_outputs: set[str] = field(default_factory=set[str])
+    requests: list[Any] = field(default_factory=list[Any])
+    """The messages behind the resources, as the engine gets them: dependencies, timeouts and the like."""
 
     def of_type(self, type_token: str) -> dict[str, Recorded]:
         """Resources of a type by name."""
         return {resource.name: resource for resource in self.resources if resource.type == type_token}
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps what the mocks do not show."""
+
+    run: Run
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        self.run.requests.append(request)
+        return super().RegisterResource(request)
 
 
 class _Mocks(mocks.Mocks):
@@ -84,7 +96,10 @@ def run_program(
     loop.set_default_executor(workers)
     pulumi.runtime.settings.reset_options()
     try:
-        mocks.set_mocks(_Mocks(run, preview), project="paddock", stack=stack, preview=preview)
+        told = _Mocks(run, preview)
+        monitor = _Monitor(told)
+        monitor.run = run
+        mocks.set_mocks(told, project="paddock", stack=stack, preview=preview, monitor=monitor)
         pulumi.runtime.set_all_config(config or {})
 
         async def body() -> None:

@@ -1,0 +1,49 @@
+"""The contract of a fleet on a cluster. All of it is known before anything is made: names are addresses here."""
+
+from __future__ import annotations
+
+from components.kubernetes.manifests.engines import ENGINES
+from components.kubernetes.manifests.meta import ROUTER, WEB_UI
+from components.kubernetes.model import KubernetesModel, KubernetesPlan
+from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
+
+
+def build_contract(plan: KubernetesPlan) -> FleetContract:
+    """The contract, with addresses inside the cluster and, where there is a way in, outside it."""
+    spec = plan.spec
+    outside = spec.ingress if spec.ingress.enabled else None
+    web_ui = None
+    if spec.web_ui.enabled:
+        host = outside.web_ui_host if outside is not None else None
+        web_ui = WebUi(url=f"http://{plan.service_host(WEB_UI)}", external_url=_https(host))
+    return FleetContract(
+        stack=plan.stack,
+        target="kubernetes",
+        router=RouterAddresses.at(
+            f"http://{plan.service_host(ROUTER)}", _https(outside.host if outside is not None else None)
+        ),
+        web_ui=web_ui,
+        models={model.name: _model(plan, model) for model in plan.models},
+        aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
+        budget=Budget(monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit),
+        privacy=spec.privacy.model_dump(mode="json", by_alias=True),
+    )
+
+
+def _https(host: str | None) -> str | None:
+    return None if host is None else f"https://{host}"
+
+
+def _model(plan: KubernetesPlan, model: KubernetesModel) -> ModelEndpoints:
+    # One name for all replicas: the headless Service's, which has the address of each one that is ready.
+    url = f"http://{plan.service_host(model.endpoints_service)}:{ENGINES[model.engine].port}"
+    return ModelEndpoints(
+        model=model.served_name,
+        engine=model.engine,
+        tier="local",
+        context_length=model.context_length,
+        parallel=model.parallel,
+        capabilities=model.capabilities,
+        endpoints=(Endpoint(url=url),),
+        usd_per_hour=model.usd_per_hour,
+    )

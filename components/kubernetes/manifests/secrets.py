@@ -1,0 +1,71 @@
+"""The Secrets that the fleet reads: which there are, and what has to be in them. Their values come from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.kubernetes.manifests.meta import Manifest, fleet_labels, manifest
+from components.kubernetes.model import KubernetesPlan
+from fleet_spec.container_spec import SecretKeyRef
+
+ROUTER_KEYS = SecretKeyRef(name="router-keys", key="default")
+WEB_UI_SECRET = SecretKeyRef(name="web-ui-secret", key="session-key")
+VALKEY_PASSWORD = SecretKeyRef(name="valkey-password", key="password")
+
+
+@dataclass(frozen=True)
+class NeededSecret:
+    """A Secret without which a pod does not start."""
+
+    reference: SecretKeyRef
+    purpose: str
+    made_by_stack: bool
+    """True where the stack makes it up itself; False for one of the user's own."""
+
+
+def router_keys(plan: KubernetesPlan) -> SecretKeyRef:
+    """Where a key for the router is."""
+    return plan.spec.router.keys_secret or ROUTER_KEYS
+
+
+def web_ui_secret(plan: KubernetesPlan) -> SecretKeyRef:
+    """Where the web UI's session key is."""
+    return plan.spec.web_ui.secret_key or WEB_UI_SECRET
+
+
+def needed_secrets(plan: KubernetesPlan) -> list[NeededSecret]:
+    """Every Secret that some manifest of the fleet names, but for those that log in to registries."""
+    spec = plan.spec
+    needed = [NeededSecret(router_keys(plan), "keys that clients show to the router", spec.router.keys_secret is None)]
+    if spec.web_ui.enabled:
+        own = spec.web_ui.secret_key is not None
+        needed.append(NeededSecret(web_ui_secret(plan), "signs the web UI's sessions", not own))
+    if spec.valkey.mode == "fleet":
+        needed.append(NeededSecret(VALKEY_PASSWORD, "Valkey's password", made_by_stack=True))
+    if spec.valkey.url_secret is not None:
+        needed.append(NeededSecret(spec.valkey.url_secret, "the address of your Valkey or Redis", made_by_stack=False))
+    token = spec.kubernetes.hugging_face_token
+    if token is not None and any(model.engine == "vllm" for model in plan.models):
+        needed.append(NeededSecret(token, "fetches gated models from Hugging Face", made_by_stack=False))
+    if spec.ingress.enabled and spec.ingress.tls_secret is not None and spec.ingress.kind == "ingress":
+        certificate = SecretKeyRef(name=spec.ingress.tls_secret, key="tls.crt")
+        needed.append(NeededSecret(certificate, "the certificate of the ingress", made_by_stack=False))
+    return needed
+
+
+def stack_secrets(plan: KubernetesPlan, values: Mapping[str, Any]) -> list[Manifest]:
+    """The Secrets that the stack makes, filled from ``values`` (name of the Secret -> secret value)."""
+    return [
+        manifest(
+            "v1",
+            "Secret",
+            one.reference.name,
+            {"type": "Opaque", "stringData": {one.reference.key: values[one.reference.name]}},
+            labels=fleet_labels(plan),
+            namespace=plan.namespace,
+        )
+        for one in needed_secrets(plan)
+        if one.made_by_stack
+    ]
