@@ -95,7 +95,8 @@ def run_control_plane(programs: ControlPlanePrograms, directory: Path) -> Iterat
         running.start(programs.api_server, arguments)
         running.wait_for("the API server", lambda: _answers(client, "/readyz"), START_SECONDS)
         running.start(programs.controller_manager, _controller_manager_arguments(kubeconfig, certificate, key))
-        running.start(programs.scheduler, {"config": _write_scheduler_config(directory, kubeconfig)})
+        # Its port is fixed where it is not switched off, and two control planes beside each other would meet there.
+        running.start(programs.scheduler, {"config": _write_scheduler_config(directory, kubeconfig), "secure-port": 0})
         running.start(programs.kwok, _kwok_arguments(directory, kubeconfig, programs.stages))
         running.wait_for(
             "the controller manager's first work, a default service account",
