@@ -33,7 +33,8 @@ import psutil
 import yaml
 
 from cli.engine.locate import find_engine
-from cli.project import Project, cache_directory
+from cli.project import Project
+from components.local.files import cache_root
 from components.local.processes import ProcessRecord, list_records
 from fleet_spec.catalogue import load_catalogue
 
@@ -186,7 +187,7 @@ def main() -> None:
     engine = find_engine(Project(ROOT))
     packaged = load_catalogue().get("gemma3:270m").sources.packaged
     assert packaged is not None
-    weights = cache_directory() / "weights" / packaged.sha256 / packaged.file
+    weights = cache_root() / "weights" / packaged.sha256 / packaged.file
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment |= {"PYTHONPATH": str(ROOT), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     environment["PATH"] = os.pathsep.join([str(engine.binary.parent), environment.get("PATH", os.defpath)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.console import Step
 from cli.project import Project
 from components.local.preflight import local_problems
 from components.targets import target_problems
@@ -22,7 +23,12 @@ def check_stack(project: Project, stack: str) -> FleetSpec:
     spec = load_spec(file.raw, source=file.path.name, secret_keys=file.secret_keys)
     problems = target_problems(spec)
     if spec.target == "local":
-        problems += local_problems(spec, project.directory, stack)
+        if any(model.weights is not None for model in spec.models.values()):
+            with Step("checking files of weights") as step:
+                problems += local_problems(spec, project.directory, stack, progress=step.update)
+                step.finish("checked files of weights")
+        else:
+            problems += local_problems(spec, project.directory, stack, progress=lambda _: None)
     if problems:
         raise SpecError(problems, file.path.name)
     return spec

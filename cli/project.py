@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sysconfig
 from dataclasses import dataclass
@@ -54,14 +53,3 @@ def command_name() -> str:
         return str(script.relative_to(Path.cwd()))
     except ValueError:
         return str(script)
-
-
-def cache_directory() -> Path:
-    """Where things that many checkouts can share are kept: engines and weights.
-
-    ``PADDOCK_CACHE`` names it; by default it is ``paddock`` under the user's cache directory.
-    """
-    named = os.environ.get("PADDOCK_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paddock"

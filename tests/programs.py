@@ -13,7 +13,8 @@ from typing import NoReturn
 import pytest
 
 from cli.engine.locate import EngineNotFoundError, find_engine
-from cli.project import Project, cache_directory
+from cli.project import Project
+from components.local.files import cache_root
 from components.local.provider.resource import Session
 from components.local.provider.weights import WeightsType
 from fleet_spec.catalogue import load_catalogue
@@ -102,4 +103,4 @@ def _built(name: str, module: str) -> Path:
     pins = (REPOSITORY / "tools" / name / "go.mod").read_text(encoding="utf-8")
     pinned = re.search(rf"^\s*{module} v(\S+)", pins, re.MULTILINE)
     assert pinned is not None, f"tools/{name}/go.mod pins no {module}"
-    return cache_directory() / "engine" / f"{name}-{pinned[1]}"
+    return cache_root() / "engine" / f"{name}-{pinned[1]}"

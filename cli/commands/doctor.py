@@ -12,7 +12,8 @@ from cli.engine.home import PLUGIN, choose_backend
 from cli.engine.locate import EngineNotFoundError, find_engine
 from cli.engine.state import read_state
 from cli.preflight import check_stack
-from cli.project import Project, cache_directory, find_project
+from cli.project import Project, find_project
+from components.local.files import cache_root
 from components.local.plan import LLAMACPP_FIX, OLLAMA_FIX, gather_facts
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import PaddockError, SpecError
@@ -63,7 +64,7 @@ def _machine(project: Project) -> list[Finding]:
         findings.append(Finding("pulumi engine", "absent", "none yet", _ENGINE_FIX))
     go = shutil.which("go")
     findings.append(Finding("go", "ok" if go else "absent", go or "only needed to build the engine here"))
-    cache = cache_directory()
+    cache = cache_root()
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     free_gib = shutil.disk_usage(existing).free / 2**30
     enough = free_gib >= MINIMUM_FREE_GIB

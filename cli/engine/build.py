@@ -13,7 +13,8 @@ import subprocess
 from pathlib import Path
 
 from cli.console import Step
-from cli.project import Project, cache_directory
+from cli.project import Project
+from components.local.files import cache_root
 from fleet_spec.errors import PaddockError
 
 _PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
@@ -96,4 +97,4 @@ def _module(project: Project) -> Path:
 
 
 def _root(version: str) -> Path:
-    return cache_directory() / "engine" / f"pulumi-{version}"
+    return cache_root() / "engine" / f"pulumi-{version}"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cli.console import Step, note
 from cli.engine.build import GoBuildError, build_engine, built_engine, built_version
-from cli.project import Project, cache_directory
+from cli.project import Project
+from components.local.files import cache_root
 from fleet_spec.errors import PaddockError
 
 MINIMUM_VERSION = (3, 200, 0)
@@ -114,7 +115,7 @@ def sdk_version() -> str:
 
 
 def _installed_root() -> Path:
-    return cache_directory() / "engine" / f"pulumi-{sdk_version()}"
+    return cache_root() / "engine" / f"pulumi-{sdk_version()}"
 
 
 def _kept_engines(project: Project) -> list[tuple[Path, str]]:

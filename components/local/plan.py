@@ -147,11 +147,16 @@ def _entry(catalogue: Catalogue, name: str) -> CatalogueModel | None:
         return None
 
 
+def weights_path(spec: ModelSpec, project: Path) -> Path | None:
+    """Where a model's own file of weights is; None where it has none."""
+    return None if spec.weights is None else (project / Path(spec.weights.path).expanduser()).resolve()
+
+
 def _weights_at_hand(
     name: str, spec: ModelSpec, entry: CatalogueModel | None, facts: LocalFacts, project: Path
 ) -> WeightsFile | Problem | None:
-    if spec.weights is not None:
-        path = (project / Path(spec.weights.path).expanduser()).resolve()
+    path = weights_path(spec, project)
+    if spec.weights is not None and path is not None:
         if not path.is_file():
             return Problem(f"models.{name}.weights.path", f"there is no file {path}", "correct the path")
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components.local.file_hash import remembered_sha256
 from components.local.paths import process_directory
-from components.local.plan import gather_facts, plan_fleet
+from components.local.plan import gather_facts, plan_fleet, weights_path
 from components.local.ports import describe_holder, port_is_free
 from components.local.processes import CorruptRecordError, find_supervisors, read_record
 from fleet_spec.catalogue import load_catalogue
@@ -13,15 +15,42 @@ from fleet_spec.errors import Problem, SpecError
 from fleet_spec.spec import FleetSpec
 
 
-def local_problems(spec: FleetSpec, project: Path, stack: str) -> list[Problem]:
-    """Every reason why this machine cannot serve the fleet; empty where there is none."""
+def local_problems(spec: FleetSpec, project: Path, stack: str, *, progress: Callable[[str], None]) -> list[Problem]:
+    """Every reason why this machine cannot serve the fleet; empty where there is none.
+
+    Args:
+        spec: The fleet.
+        project: The project's directory.
+        stack: The stack's name.
+        progress: Told what is being read, where a file of weights takes a while.
+    """
     problems: list[Problem] = []
     catalogue = load_catalogue()
     try:
         plan_fleet(spec, gather_facts(catalogue), catalogue, project)
     except SpecError as error:
         problems += error.problems
-    return [*problems, *_router_port(spec, project, stack)]
+    return [*problems, *_weights(spec, project, progress), *_router_port(spec, project, stack)]
+
+
+def _weights(spec: FleetSpec, project: Path, progress: Callable[[str], None]) -> Iterator[Problem]:
+    """Files of the user's that are not what their hash says."""
+    for name, model in spec.models.items():
+        path = weights_path(model, project)
+        if path is None or model.weights is None or not path.is_file():
+            continue
+        size_bytes = path.stat().st_size
+
+        def tell(done_bytes: int, path: Path = path, size_bytes: int = size_bytes) -> None:
+            progress(f"{path.name}: {done_bytes / 1e9:.1f} of {size_bytes / 1e9:.1f} GB")
+
+        found = remembered_sha256(path, tell)
+        if found != model.weights.sha256:
+            yield Problem(
+                f"models.{name}.weights.sha256",
+                f"{path} fails its hash: expected {model.weights.sha256}, found {found}",
+                "name the file that the hash belongs to, or correct the hash",
+            )
 
 
 def _router_port(spec: FleetSpec, project: Path, stack: str) -> list[Problem]:

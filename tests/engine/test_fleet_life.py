@@ -173,7 +173,8 @@ def test_weights_that_fail_their_hash_are_not_served(checkout: Checkout) -> None
     write_gguf(checkout.directory / "own.gguf")
     own = {"path": "own.gguf", "sha256": "0" * 64}
     checkout.write(models={"assistant": {"model": "mine:1b", "weights": own}})
-    refused = checkout.paddock("up", "--yes", exit_code=1)
+    refused = checkout.paddock("up", "--yes", exit_code=2)
+    assert "models.assistant.weights.sha256" in refused.stderr
     assert "0" * 64 in refused.stderr
     assert "own.gguf" in refused.stderr
     assert checkout.records() == {}

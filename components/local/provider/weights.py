@@ -6,7 +6,6 @@ resource goes: another stack may be serving them, and making them again takes mi
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.local.file_hash import sha256_of
 from components.local.files import cache_root, file_lock, temporary_path
 from components.local.provider.fields import Field, changed_fields, check_fields, known, unknown_outputs
 from components.local.provider.resource import Change, Failure, Properties, Session
@@ -27,7 +27,6 @@ FIELDS = {
     "path": Field("string"),
     "installHint": Field("string", default="uv sync --all-extras", compared=False),
 }
-_CHUNK_BYTES = 1024 * 1024
 _SHA256_DIGITS = 64
 
 
@@ -168,13 +167,13 @@ def hash_file(path: Path, session: Session) -> str:
     Raises:
         WeightsError: the session was cancelled meanwhile.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            if session.cancelled.is_set():
-                raise WeightsError(f"cancelled while reading {path}. The next `paddock up` goes on from here.")
-            digest.update(chunk)
-    return digest.hexdigest()
+
+    def stop_where_cancelled(done_bytes: int) -> None:
+        del done_bytes
+        if session.cancelled.is_set():
+            raise WeightsError(f"cancelled while reading {path}. The next `paddock up` goes on from here.")
+
+    return sha256_of(path, stop_where_cancelled)
 
 
 class _progress_of:  # noqa: N801 - used as a function
