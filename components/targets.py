@@ -12,5 +12,7 @@ def target_problems(spec: FleetSpec) -> list[Problem]:
     """What keeps this release from building a spec's target; empty where nothing does."""
     if spec.target in BUILT_TARGETS:
         return []
-    choices = ", ".join(BUILT_TARGETS)
-    return [Problem("target", f"{spec.target!r} is not built yet in this release", f"write one of: {choices}")]
+    fix = f"write one of: {', '.join(BUILT_TARGETS)}"
+    if spec.target == "kubernetes":
+        fix = f"`paddock render` writes its manifests already; or {fix}"
+    return [Problem("target", f"{spec.target!r} cannot be brought up yet in this release", fix)]
