@@ -122,11 +122,12 @@ def chat(
     stack: StackOption = "dev",
     model: ModelOption = None,
     system: Annotated[str | None, typer.Option(help="Instructions that stand before the conversation.")] = None,
+    temperature: Annotated[float, typer.Option(help="0 gives the likeliest replies.", min=0, max=2)] = 0.7,
 ) -> None:
     """Hold a conversation. An empty line or Ctrl-D ends it."""
     from cli.commands.talk import chat as run
 
-    run(stack, model=model, system=system)
+    run(stack, model=model, system=system, temperature=temperature)
 
 
 @app.command()

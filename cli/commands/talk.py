@@ -31,18 +31,21 @@ def ask(question: str, stack: str, *, model: str | None, max_tokens: int, temper
     _print_reply(client, messages, name, max_tokens, temperature)
 
 
-def chat(stack: str, *, model: str | None, system: str | None) -> None:
+def chat(stack: str, *, model: str | None, system: str | None, temperature: float) -> None:
     """Hold a conversation until an empty line or the end of input."""
     client, name = _client(stack, model)
     note(f"talking to {name}; an empty line or Ctrl-D ends it")
     head: list[Message] = [{"role": "system", "content": system}] if system else []
     turns: list[Message] = []
+    shortened = False
     while (line := _read_line()).strip():
         turns.append({"role": "user", "content": _readable(line)})
         if len(turns) > KEPT_TURNS:
-            note(f"only the last {KEPT_TURNS} turns are sent from here on")
+            if not shortened:
+                note(f"only the last {KEPT_TURNS} turns are sent from here on")
+            shortened = True
             del turns[:-KEPT_TURNS]
-        text = _print_reply(client, [*head, *turns], name, CHAT_MAX_TOKENS, 0.7, can_be_stopped=True)
+        text = _print_reply(client, [*head, *turns], name, CHAT_MAX_TOKENS, temperature, can_be_stopped=True)
         turns.append({"role": "assistant", "content": text})
 
 

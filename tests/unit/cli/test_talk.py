@@ -58,7 +58,7 @@ def test_ctrl_c_stops_a_reply_and_not_the_conversation(
     asked = answers(monkeypatch, endless, DONE)
     monkeypatch.setattr(sys, "stdin", io.StringIO("Tell me a story\nShorter\n"))
 
-    talk.chat("dev", model=None, system=None)
+    talk.chat("dev", model=None, system=None, temperature=0.0)
 
     assert endless.closed, "the model stops too"
     assert asked[1]["messages"] == [
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_a_single_question(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_conversation_always_begins_with_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answers(monkeypatch, *[DONE] * 15)
     monkeypatch.setattr(sys, "stdin", io.StringIO("Go on\n" * 15))
-    talk.chat("dev", model=None, system=None)
+    talk.chat("dev", model=None, system=None, temperature=0.0)
     assert len(asked) == 15
     for one in asked:
         messages: object = one["messages"]
