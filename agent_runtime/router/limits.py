@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 class Limits:
     """Every limit, with its unit in its name. They are apart because a slow model is not a dead one."""
 
-    connect_seconds: float = 2.0
+    connect_seconds: float = 5.0
     """To open a connection to a model server."""
     first_byte_seconds: float = 300.0
     """From the request to the first byte of the answer. A cold load takes minutes."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from agent_runtime.chat_client import Answer, ChatClient
+from agent_runtime.chat_client import Answer, ChatClient, ReplyError, RouterUnreachableError
 from cli.commands.lifecycle import describe_changes, require_consent, require_terminal
 from cli.console import note, table, write, write_json
 from cli.engine.operations import Outcome, open_stack
@@ -13,6 +14,7 @@ from cli.project import command_name, find_project
 from fleet_spec.contract import FleetContract
 
 QUESTION = "What is the capital of Japan?"
+FIRST_ANSWER_TRIES = 3
 
 
 def run(stack: str, *, yes: bool, as_json: bool) -> None:
@@ -27,11 +29,22 @@ def run(stack: str, *, yes: bool, as_json: bool) -> None:
     outcome = operator.up()
     contract = FleetContract.from_mapping(operator.outputs()["fleet"], "the stack's output `fleet`")
     model = chat_model(contract)
-    answer = ChatClient(contract.router.openai).ask(QUESTION, model=model, max_tokens=64) if model else None
+    answer = _first_answer(ChatClient(contract.router.openai), model) if model else None
     if as_json:
         write_json(_document(outcome, contract, answer))
     else:
         _show(outcome, contract, answer)
+
+
+def _first_answer(client: ChatClient, model: str) -> Answer:
+    """Ask the question; where a machine that is busy starting things was too slow for it, a second and a third time."""
+    for _ in range(FIRST_ANSWER_TRIES - 1):
+        try:
+            return client.ask(QUESTION, model=model, max_tokens=64)
+        except (ReplyError, RouterUnreachableError) as error:
+            note(f"no answer yet: {error}")
+            time.sleep(1)
+    return client.ask(QUESTION, model=model, max_tokens=64)
 
 
 def chat_model(contract: FleetContract) -> str | None:

@@ -19,7 +19,7 @@ from agent_runtime.router.log import Log
 from agent_runtime.router.service import Router
 
 QUICK = Limits(
-    connect_seconds=0.5,
+    connect_seconds=5,
     first_byte_seconds=5.0,
     idle_gap_seconds=5.0,
     probe_seconds=0.2,
