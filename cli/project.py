@@ -7,10 +7,10 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.local.paths import PRIVATE_DIRECTORY, stack_directory
 from fleet_spec.errors import BadInputError
 
 PROJECT_FILE = "Pulumi.yaml"
-PRIVATE_DIRECTORY = ".paddock"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Project:
 
     def stack_directory(self, stack: str) -> Path:
         """What one stack keeps: processes' records and logs, contract, model stores."""
-        return self.private_directory / stack
+        return stack_directory(self.directory, stack)
 
 
 def find_project(start: Path | None = None) -> Project:

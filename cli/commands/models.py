@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.console import table, write, write_json
+from components.local.plan import DEFAULT_CONTEXT_LENGTH_TOKENS
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.catalogue_entry import Architecture, CatalogueModel
 from fleet_spec.errors import BadInputError
@@ -17,7 +18,6 @@ from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_wit
 from fleet_spec.sizing.gguf_file import read_gguf
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
 
-DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
 ENGINES: tuple[Engine, ...] = ("llamacpp", "ollama", "vllm")
 _COUNTS = (1, 2, 4, 8)
 """GPUs that one replica may be spread over."""

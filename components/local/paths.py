@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+PRIVATE_DIRECTORY = ".paddock"
+"""What running fleets keep in a checkout, ignored by git."""
 CONTRACT_FILE_NAME = "fleet.json"
 
 
 def stack_directory(project: Path, stack: str) -> Path:
     """What one stack keeps: processes' records and logs, its contract, its model stores."""
-    return project / ".paddock" / stack
+    return project / PRIVATE_DIRECTORY / stack
 
 
 def processes_directory(project: Path, stack: str) -> Path:
