@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,24 +25,49 @@ params.model.path, params.n_ctx, params.n_parallel = sys.argv[1], int(sys.argv[2
 params.hostnames, params.port, params.verbosity, params.ui = ["127.0.0.1"], 0, 5, False
 params.fit_params, params.warmup = False, False
 server = xllamacpp.Server(params)
+sys.stdin.read()
 """
+LOADED = "all slots are idle"
+LOAD_LIMIT_SECONDS = 120
 
 
-def reported_mib(weights: Path, context_length: int, parallel: int) -> dict[str, float]:
+def load_log(weights: Path, context_length: int, parallel: int, log: Path) -> str:
+    """What llama.cpp logs until it has loaded the weights.
+
+    It is killed then: asked to end just after it has loaded, it may miss that and wait for ever.
+    """
+    command = [sys.executable, "-c", LOAD, str(weights), str(context_length * parallel), str(parallel)]
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT) as server,
+    ):
+        deadline = time.monotonic() + LOAD_LIMIT_SECONDS
+        try:
+            while LOADED not in log.read_text(errors="replace"):
+                text = log.read_text(errors="replace")[-2000:]
+                assert server.poll() is None, f"llama.cpp ended before it had loaded: {text}"
+                assert time.monotonic() < deadline, f"llama.cpp has not loaded in {LOAD_LIMIT_SECONDS} s: {text}"
+                time.sleep(0.05)
+        finally:
+            server.kill()
+    return log.read_text(errors="replace")
+
+
+def reported_mib(weights: Path, context_length: int, parallel: int, log: Path) -> dict[str, float]:
     """What llama.cpp logs about its buffers, by kind."""
     pytest.importorskip("xllamacpp")
-    command = [sys.executable, "-c", LOAD]
-    command += [str(weights), str(context_length * parallel), str(parallel)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found: dict[str, float] = {}
-    for kind, size in re.findall(r"(KV|compute|output) buffer size =\s*([\d.]+) MiB", done.stdout + done.stderr):
+    text = load_log(weights, context_length, parallel, log)
+    for kind, size in re.findall(r"(KV|compute|output) buffer size =\s*([\d.]+) MiB", text):
         found[kind] = found.get(kind, 0.0) + float(size)
     return found
 
 
 @pytest.mark.parametrize(("context_length", "parallel"), [(2048, 1), (8192, 1), (4096, 2), (8192, 4)])
-def test_cache_and_compute_buffers_are_what_llamacpp_says(weights: Path, context_length: int, parallel: int) -> None:
-    reported = reported_mib(weights, context_length, parallel)
+def test_cache_and_compute_buffers_are_what_llamacpp_says(
+    weights: Path, tmp_path: Path, context_length: int, parallel: int
+) -> None:
+    reported = reported_mib(weights, context_length, parallel, tmp_path / "log")
     figures = MODEL.architecture
     cache_mib = kv_cache_bytes(figures, context_length=context_length, parallel=parallel) / MIB
     assert cache_mib == pytest.approx(reported["KV"], rel=0.001)
