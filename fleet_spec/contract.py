@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from fleet_spec.errors import ContractError
+from fleet_spec.governance_spec import KeySpec, OuterTier, PrivacySpec, RoutingSpec, Tier, TokenPrice
 
 CONTRACT_VERSION = 1
 
-Tier = Literal["local", "cloud", "commercial"]
 EngineName = Literal["llamacpp", "ollama", "vllm", "openai"]
 
 
@@ -33,7 +33,10 @@ class Endpoint(_ContractPart):
     """One replica of a model: an address that answers its engine's own HTTP API."""
 
     url: str
-    """Scheme, host and port, without a path, such as ``http://127.0.0.1:18101``."""
+    """Scheme, host, port and, before the engine's own paths, a path: ``http://127.0.0.1:18101``. The base
+    address of an API that is known as ``https://api.example.com/v1`` is written without the ``/v1``."""
+    discover: bool = False
+    """Whether every address that the host's name stands for is a replica of its own, as with a headless Service."""
 
 
 class ModelEndpoints(_ContractPart):
@@ -56,6 +59,12 @@ class ModelEndpoints(_ContractPart):
     endpoints: tuple[Endpoint, ...] = ()
     usd_per_hour: float | None = Field(default=None, ge=0)
     """What one endpoint costs in US dollars an hour, busy or idle, or None where nobody said."""
+    tokens_per_second: float | None = Field(default=None, gt=0)
+    """What one endpoint computes, where somebody said; the router measures it otherwise."""
+    sleeps: bool = False
+    """Whether it may have no endpoint for a while and comes back when requests wait for it."""
+    price: TokenPrice | None = None
+    """What it costs by the token, where it is paid so."""
 
 
 class RouterAddresses(_ContractPart):
@@ -91,6 +100,17 @@ class Budget(_ContractPart):
     monthly_usd: float = Field(ge=0)
     soft_limit: float = Field(default=0.8, ge=0, le=1)
     """The share of the budget past which the commercial tier answers high-priority requests only."""
+    tiers: dict[OuterTier, float] = Field(default_factory=dict[OuterTier, float])
+    """What each tier may spend of it, in US dollars a month."""
+
+
+class TierModels(_ContractPart):
+    """A tier beyond the fleet."""
+
+    models: dict[str, ModelEndpoints] = Field(default_factory=dict)
+    """What answers there in place of the fleet's models and aliases of these names."""
+    secret: str | None = None
+    """The name of the file, among the router's secrets, with the key that this tier asks for."""
 
 
 class FleetContract(_ContractPart):
@@ -105,9 +125,12 @@ class FleetContract(_ContractPart):
     """The fleet's models, by the name the stack's config gives them."""
     aliases: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Names that clients may ask for: alias -> {fleet model: weight}. Weights need not sum to 1."""
-    tiers: dict[str, Any] = Field(default_factory=dict)
+    tiers: dict[OuterTier, TierModels] = Field(default_factory=dict[OuterTier, TierModels])
     budget: Budget | None = None
-    privacy: dict[str, Any] = Field(default_factory=dict)
+    privacy: PrivacySpec = PrivacySpec()
+    routing: RoutingSpec = RoutingSpec()
+    keys: dict[str, KeySpec] = Field(default_factory=dict)
+    """The keys that clients may show, by name: hashes and what each may do."""
 
     @classmethod
     def parse(cls, text: str | bytes, source: str = "the contract") -> FleetContract:
@@ -138,7 +161,8 @@ class FleetContract(_ContractPart):
                 "Bring the stack up with the same release of Paddock that reads it."
             )
         try:
-            contract = cls.model_validate(data)
+            # Parts that the stack's config shares with the contract forbid unknown keys there; here none is.
+            contract = cls.model_validate(data, extra="allow")
         except ValidationError as error:
             details = "; ".join(
                 f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
@@ -157,7 +181,7 @@ class FleetContract(_ContractPart):
 
     def to_mapping(self) -> dict[str, Any]:
         """The contract as plain JSON data, camelCase keys, absent fields left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def to_json(self) -> str:
         """The contract as JSON text for a file: indented, keys in a stable order, ends with a newline."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fleet_spec.base import Count, Identifier, Port, Quantity, SpecPart
 from fleet_spec.container_spec import Image, Labels, ObjectName, SecretKeyRef, Taint
+from fleet_spec.governance_spec import KeySpec
 from fleet_spec.kubernetes_spec import AwsNodes, AzureNodes, GatewayRef, NodeClassRef
 from fleet_spec.model_spec import ReplicaRange, StorageMode
 
@@ -28,7 +29,13 @@ class RouterSpec(SpecPart):
     target_cpu_utilization: int = Field(default=70, ge=10, le=100)
     """Percent of its promised CPU at which Kubernetes adds a replica, where ``replicas`` is a range."""
     keys_secret: SecretKeyRef | None = None
-    """A Secret of your own with the keys that clients show. Default: one that the stack makes."""
+    """A Secret of your own with a key that clients show, in plain text. Default: one that the stack makes."""
+    keys: dict[Identifier, KeySpec] = Field(default_factory=dict)
+    """Further keys, each with a name, scopes and limits of its own."""
+    key_generation: Count = 1
+    """Raise it to have the stack make a new key of its own in place of the old one."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the router's port on one machine."""
 
 
 class WebUiSpec(SpecPart):

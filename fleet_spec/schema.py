@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fleet_spec.contract import FleetContract
 from fleet_spec.spec import FleetSpec
@@ -15,8 +15,20 @@ SCHEMA_DIRECTORY = Path(__file__).resolve().parent.parent / "docs" / "reference"
 def schemas() -> dict[str, dict[str, Any]]:
     """Every schema by its file's name."""
     spec = FleetSpec.model_json_schema(by_alias=True, mode="validation")
-    contract = FleetContract.model_json_schema(by_alias=True, mode="serialization")
+    # A contract's reader accepts fields that it does not know, in what it shares with the config as well.
+    contract = _open(FleetContract.model_json_schema(by_alias=True, mode="serialization"))
     return {"fleet-spec.schema.json": spec, "fleet-contract-v1.schema.json": contract}
+
+
+def _open(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_open(item) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    found = cast("dict[str, Any]", node)
+    return {
+        key: True if key == "additionalProperties" and value is False else _open(value) for key, value in found.items()
+    }
 
 
 def rendered(schema: dict[str, Any]) -> str:

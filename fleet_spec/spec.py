@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from fleet_spec.base import Identifier, SpecPart
-from fleet_spec.governance_spec import BudgetSpec, PrivacySpec, TiersSpec
+from fleet_spec.governance_spec import BudgetSpec, PrivacySpec, RoutingSpec, TiersSpec
 from fleet_spec.kubernetes_spec import AutoscalingSpec, KubernetesSpec, ValkeySpec
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.platform_spec import (
@@ -52,6 +52,7 @@ class FleetSpec(SpecPart):
     tiers: TiersSpec = TiersSpec()
     budget: BudgetSpec = BudgetSpec()
     privacy: PrivacySpec = PrivacySpec()
+    routing: RoutingSpec = RoutingSpec()
     router: RouterSpec = RouterSpec()
     web_ui: WebUiSpec = WebUiSpec()
     gpu_pools: dict[Identifier, GpuPoolSpec] = Field(default_factory=dict)

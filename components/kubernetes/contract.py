@@ -25,8 +25,12 @@ def build_contract(plan: KubernetesPlan) -> FleetContract:
         web_ui=web_ui,
         models={model.name: _model(plan, model) for model in plan.models},
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        budget=Budget(monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit),
-        privacy=spec.privacy.model_dump(mode="json", by_alias=True),
+        budget=Budget(
+            monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
+        ),
+        privacy=spec.privacy,
+        routing=spec.routing,
+        keys=dict(spec.router.keys),
     )
 
 
@@ -44,6 +48,7 @@ def _model(plan: KubernetesPlan, model: KubernetesModel) -> ModelEndpoints:
         context_length=model.context_length,
         parallel=model.parallel,
         capabilities=model.capabilities,
-        endpoints=(Endpoint(url=url),),
+        endpoints=(Endpoint(url=url, discover=True),),
+        sleeps=model.replicas.sleeps,
         usd_per_hour=model.usd_per_hour,
     )

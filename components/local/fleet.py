@@ -39,8 +39,12 @@ def build_contract(spec: FleetSpec, stack: str, models: list[LocalModel], urls: 
             for model in models
         },
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        budget=Budget(monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit),
-        privacy=spec.privacy.model_dump(mode="json", by_alias=True),
+        budget=Budget(
+            monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
+        ),
+        privacy=spec.privacy,
+        routing=spec.routing,
+        keys=dict(spec.router.keys),
     )
 
 

@@ -40,7 +40,18 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    assert json.loads(FleetContract.parse(json.dumps(document())).to_json()) == document()
+    contract = FleetContract.parse(json.dumps(document()))
+    written = json.loads(contract.to_json())
+    assert FleetContract.from_mapping(written) == contract
+    said = {key: value for key, value in document().items() if key not in ("models", "budget", "privacy")}
+    assert written.items() >= said.items()
+    assert written["models"]["assistant"].items() >= document()["models"]["assistant"].items()
+    assert written["privacy"]["default"] == "detect"
+
+
+def test_a_newer_release_may_say_more_in_what_the_config_shares_with_the_contract() -> None:
+    contract = FleetContract.from_mapping(document(routing={"queue": {"maxWaiting": 3, "jumps": True}}))
+    assert contract.routing.queue.max_waiting == 3
 
 
 def test_fields_of_a_newer_release_are_accepted_and_kept() -> None:
