@@ -43,6 +43,8 @@ def within(part: Any, whole: Any) -> bool:
     """Whether everything that a document says is said by another, which may say more."""
     if isinstance(part, dict):
         return isinstance(whole, dict) and all(key in whole and within(part[key], whole[key]) for key in part)
+    if isinstance(part, list):
+        return len(part) == len(whole) and all(within(*pair) for pair in zip(part, whole, strict=True))
     return part == whole
 
 
