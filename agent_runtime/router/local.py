@@ -13,6 +13,7 @@ from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object
 from agent_runtime.router.dialects.operations import Call, Operation
+from agent_runtime.router.exposition import CONTENT_TYPE, exposed
 from agent_runtime.router.fleet_state import EndpointState, ModelState
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.probes import fetch
@@ -75,7 +76,7 @@ def readyz(router: Router, _request: Request) -> Answer:
 def metrics(router: Router, _request: Request) -> Answer:
     """/metrics, for Prometheus."""
     fleet = router.fleet
-    text = router.metrics.render(
+    families = router.metrics.families(
         active={name: model.active for name, model in fleet.models.items()},
         endpoints=[
             (name, replica.endpoint.url, replica.endpoint.health == "up", replica.endpoint.outstanding)
@@ -84,7 +85,7 @@ def metrics(router: Router, _request: Request) -> Answer:
         ],
         connections=len(router.connections),
     )
-    return 200, text.encode(), "text/plain; version=0.0.4; charset=utf-8"
+    return 200, exposed(families).encode(), CONTENT_TYPE
 
 
 LOCAL: dict[str, Callable[[Router, Request], Answer]] = {

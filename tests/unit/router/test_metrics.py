@@ -6,15 +6,20 @@ import re
 
 import pytest
 
-from agent_runtime.router.metrics import Histogram, Metrics
+from agent_runtime.router.exposition import Family, Histogram, added_up, exposed, from_json, to_json
+from agent_runtime.router.metrics import Metrics
 
 pytestmark = pytest.mark.unit
 
 SAMPLE = re.compile(r'^[a-z_]+(\{([a-z]+="([^"\\]|\\.)*",?)*\})? [0-9.e+-]+$')
 
 
+def families(metrics: Metrics) -> list[Family]:
+    return metrics.families(active={"m": 2}, endpoints=[("m", "http://127.0.0.1:1", True, 2)], connections=1)
+
+
 def render(metrics: Metrics) -> list[str]:
-    return metrics.render(active={"m": 2}, endpoints=[("m", "http://127.0.0.1:1", True, 2)], connections=1).splitlines()
+    return exposed(families(metrics)).splitlines()
 
 
 def test_every_line_is_a_comment_or_a_sample() -> None:
@@ -50,3 +55,36 @@ def test_buckets_add_up() -> None:
         f"paddock_request_duration_seconds_sum{{{labels}}} 102.0",
         f"paddock_request_duration_seconds_count{{{labels}}} 4",
     ]
+
+
+def test_what_several_workers_counted_is_added_up() -> None:
+    one, two = Metrics(), Metrics()
+    one.requests["m", 200, "ollama"] += 3
+    two.requests["m", 200, "ollama"] += 4
+    two.requests["m", 404, "ollama"] += 1
+    one.latency["m", "openai"].observe(0.2)
+    two.latency["m", "openai"].observe(0.3)
+    one.last_reload_timestamp_seconds, two.last_reload_timestamp_seconds = 5.0, 7.0
+    latest = frozenset({"paddock_contract_last_reload_timestamp_seconds"})
+    lines = exposed(added_up([families(one), families(two)], latest=latest)).splitlines()
+    assert 'paddock_requests_total{model="m",status="200",dialect="ollama"} 7' in lines
+    assert 'paddock_requests_total{model="m",status="404",dialect="ollama"} 1' in lines
+    assert 'paddock_request_duration_seconds_count{model="m",dialect="openai"} 2' in lines
+    assert 'ollama_active_requests{model="m"} 4' in lines
+    assert "paddock_contract_last_reload_timestamp_seconds 7.0" in lines
+    assert sum(line.startswith("# TYPE paddock_requests_total ") for line in lines) == 1
+
+
+def test_another_worker_reads_what_was_written_for_it() -> None:
+    metrics = Metrics()
+    metrics.requests['odd "name"\n\\', 200, "ollama"] += 1
+    metrics.latency["m", "ollama"].observe(0.2)
+    assert exposed(from_json(to_json(families(metrics)))).splitlines() == [
+        re.sub(r" (\d+)$", r" \1.0", line) if not line.startswith("#") else line for line in render(metrics)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", '[["a"]]', "[[1, 2, 3, 4]]"])
+def test_what_is_no_worker_s_writing_is_told_apart(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Expecting|families|unpack"):
+        from_json(text)
