@@ -13,7 +13,7 @@ from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.fleet_state import EndpointState, Replica
 from agent_runtime.router.http_head import ReplyHead, head_for_client, parse_reply_head
 from agent_runtime.router.pool import connect, describe, take_idle
-from agent_runtime.router.routing import another, unreachable
+from agent_runtime.router.routing import Attempt, another, unreachable
 from agent_runtime.router.upstream import BodySink, UpstreamConnection
 
 _HEADS_KEPT: Final = 64
@@ -135,12 +135,19 @@ class Exchange:
     def _try_another(self) -> bool:
         """Send the request to a replica that it has not been to."""
         self._tried.add(self._replica.endpoint)
-        replica = another(self._asked.decision, self._tried, self._asked.loop.time())
-        if replica is None:
+        asked = self._asked
+        decision = asked.decision
+        current = Attempt(decision.model, self._replica, asked.call)
+        attempt = another(decision, current, self._tried, asked.loop.time())
+        if attempt is None:
             return False
         self._release()
-        self._account.metrics.retries[self._asked.decision.model.name] += 1
-        self._attempt(replica, fresh=False)
+        self._account.metrics.retries[decision.model.name] += 1
+        if attempt.model is not decision.model:
+            decision.model.active -= 1
+            attempt.model.active += 1
+            decision.model, asked.call = attempt.model, attempt.call
+        self._attempt(attempt.replica, fresh=False)
         return True
 
     # The answer

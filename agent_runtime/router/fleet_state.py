@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from fleet_spec.contract import EngineName, FleetContract, ModelEndpoints
+from fleet_spec.governance_spec import OuterTier
 
 if TYPE_CHECKING:
     from agent_runtime.router.upstream import ReplyHead, UpstreamConnection
@@ -129,6 +130,14 @@ class ModelState:
 
 
 @dataclass(slots=True)
+class TierState:
+    """A tier beyond the fleet."""
+
+    models: dict[str, ModelState] = field(default_factory=dict[str, "ModelState"])
+    """What answers there in place of the fleet's models and aliases of these names."""
+
+
+@dataclass(slots=True)
 class FleetChange:
     """What a new contract changed."""
 
@@ -143,6 +152,7 @@ class FleetState:
         self.models: dict[str, ModelState] = {}
         self.aliases: dict[str, dict[str, float]] = {}
         self.endpoints: dict[tuple[str, str], EndpointState] = {}
+        self.tiers: dict[OuterTier, TierState] = {}
         self.stack = ""
 
     def apply(self, contract: FleetContract) -> FleetChange:

@@ -114,13 +114,13 @@ def show(router: Router, request: Request) -> Decision:
         raise unknown_model(router.fleet, name)
     model = arms[0][0]
     if model.entry.engine != "ollama":
-        return Decision(model, None, answer=catalogue.show(model, router.started_timestamp))
+        return Decision(SHOW, request.body, body, model, None, answer=catalogue.show(model, router.started_timestamp))
     now = router.loop.time()
     replica = model.pick(now, frozenset())
     if replica is None:
         raise unreachable(model, now)
     asked = encode({**body, "model": model.entry.model, "name": ""})
-    return Decision(model, replica, Call(SHOW.path, asked, streamed=False))
+    return Decision(SHOW, request.body, body, model, replica, Call(SHOW.path, asked, streamed=False))
 
 
 async def ps(router: Router) -> Answer:

@@ -18,24 +18,29 @@ def draw(weights: Sequence[float]) -> int:
     return random.choices(range(len(weights)), weights)[0]  # noqa: S311 - balance, not secrecy
 
 
+def forms(name: str) -> tuple[str, str]:
+    """The ways to write a name: as in Ollama, one without a tag and the same with ``:latest`` are one."""
+    return name, name.removesuffix(_LATEST) if name.endswith(_LATEST) else name + _LATEST
+
+
 def candidates(fleet: FleetState, name: str) -> list[tuple[ModelState, float]]:
     """The models that a name stands for, with their weights; empty where it stands for none.
 
     An alias comes before a name of the fleet, and that before a name of the catalogue. As in Ollama, a
     name without a tag and the same name with ``:latest`` are one.
     """
-    forms = [name, name.removesuffix(_LATEST) if name.endswith(_LATEST) else name + _LATEST]
-    for form in forms:
+    written = forms(name)
+    for form in written:
         arms = fleet.aliases.get(form)
         if arms is not None:
             found = [(fleet.models[model], weight) for model, weight in arms.items() if weight > 0]
             if found:
                 return found
-    for form in forms:
+    for form in written:
         model = fleet.models.get(form)
         if model is not None:
             return [(model, 1.0)]
-    for form in forms:
+    for form in written:
         found = [(model, 1.0) for model in fleet.models.values() if model.entry.model == form]
         if found:
             return found

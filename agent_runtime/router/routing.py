@@ -1,13 +1,13 @@
 """The one place where a request is let in and sent somewhere.
 
-What decides over a request (names, capabilities, health and load) is asked here and nowhere else; a
+What decides over a request (names, capabilities, tiers, health and load) is asked here and nowhere else; a
 :class:`Decision` is all that the rest of the router knows of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.router.dialects.errors import RequestError
@@ -20,18 +20,57 @@ from agent_runtime.router.dialects.operations import (
     requested_model,
 )
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState, Replica
-from agent_runtime.router.resolve import Draw, candidates, choose, draw
+from agent_runtime.router.policy import Asking, Kind, Policy
+from agent_runtime.router.resolve import Draw, candidates, choose, draw, forms
+from agent_runtime.router.wishes import Priority, Wishes
+from fleet_spec.governance_spec import Tier
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A model server that is to be asked, and how."""
+
+    model: ModelState
+    replica: Replica
+    call: Call
 
 
 @dataclass(slots=True)
 class Decision:
     """What happens to a request."""
 
+    operation: Operation
+    raw: bytes
+    body: Mapping[str, Any]
     model: ModelState
+    """What is asked first."""
     replica: Replica | None
-    """None: it is answered without a model server."""
+    """None: it is answered without a model server, or has to wait for one."""
     call: Call | None = None
     answer: dict[str, Any] | None = None
+    """The answer to a request that needs no model server."""
+    further: list[ModelState] = field(default_factory=list[ModelState])
+    """What is asked next where that fails before the client has seen anything, in this order."""
+    kind: Kind = "only"
+    reason: str = ""
+    """For people: why this model, and why no other."""
+    private: bool = False
+    """Whether the request is pinned to the fleet itself."""
+    alias: str = ""
+    """The alias that it was asked by, where that stands for several models."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who asks, as far as routing is concerned."""
+
+    key: str = ""
+    private: bool = False
+    priority: Priority = "normal"
+    wishes: Wishes = field(default_factory=Wishes)
+
+
+ANYBODY = Caller()
 
 
 def route(
@@ -41,53 +80,116 @@ def route(
     body: dict[str, Any],
     *,
     now: float,
+    caller: Caller = ANYBODY,
+    policy: Policy | None = None,
     draw: Draw = draw,
 ) -> Decision:
     """Decide over a request.
 
+    Args:
+        fleet: What there is.
+        operation: What is asked.
+        raw: The request's body.
+        body: The same, decoded.
+        now: The event loop's time.
+        caller: Who asks.
+        policy: The rules for tiers beyond the fleet; without any, nothing goes there.
+        draw: Chooses among the arms of an alias.
+
     Raises:
-        RequestError: in the client's words: 400 a field is wrong, or the model cannot do this; 404 there is
-            no such model; 503 none of its endpoints can be reached.
+        RequestError: in the client's words: 400 a field is wrong, or the model cannot do this; 403 it is private and
+            asked to leave; 404 there is no such model; 429 the money is spent; 503 nothing can be reached.
     """
     name = requested_model(operation, body)
     arms = candidates(fleet, name)
-    if not arms:
+    outside = _outside(fleet, name, arms) if fleet.tiers and policy is not None else {}
+    if not arms and not outside:
         raise unknown_model(fleet, name)
-    able = [arm for arm in arms if _can(arm[0], operation)]
-    if not able:
-        raise _unable(name, operation.name, arms[0][0])
-    if shows_images(operation.dialect, body):
-        able = [arm for arm in able if _sees(arm[0])]
-        if not able:
-            raise _unable(name, "images", arms[0][0])
-    model = choose(able, lambda model: _reachable(model, now), draw)
-    if model is None:
-        answered = answer_without_work(operation, body, able[0][0].entry.engine)
-        if answered is not None:
-            return Decision(able[0][0], None, answer=answered)
-        raise unreachable(able[0][0], now)
-    entry = model.entry
-    answered = answer_without_work(operation, body, entry.engine)
+    able, unable = _able(name, arms, operation, body)
+    if unable is not None and not outside:
+        raise unable
+    local = None
+    if able:
+        local = choose(able, lambda model: _reachable(model, now), draw)
+        if local is None and not outside:
+            answered = answer_without_work(operation, body, able[0][0].entry.engine)
+            if answered is not None:
+                return Decision(operation, raw, body, able[0][0], None, answer=answered)
+            raise unreachable(able[0][0], now)
+    if not outside or policy is None:
+        assert local is not None  # noqa: S101 - without tiers, what is able was chosen or refused above
+        return _decided(Decision(operation, raw, body, local, None), now)
+    tiers: dict[Tier, ModelState] = {}
+    if able:
+        tiers["local"] = local or able[0][0]
+    images = shows_images(operation.dialect, body)
+    tiers |= {
+        tier: model for tier, model in outside.items() if _can(model, operation) and not (images and not _sees(model))
+    }
+    if not tiers:
+        raise _unable(name, operation.name, next(iter(outside.values())))
+    asking = Asking(operation.dialect, body, len(raw), caller.key, caller.private, caller.priority, caller.wishes)
+    order = policy.order(asking, tiers, lambda model: _reachable(model, now))
+    decision = Decision(operation, raw, body, order.models[0], None)
+    decision.further = order.models[1:]
+    decision.kind, decision.reason, decision.private = order.kind, order.reason, order.private
+    return _decided(decision, now)
+
+
+def _decided(decision: Decision, now: float) -> Decision:
+    """Plan the first attempt."""
+    model = decision.model
+    answered = answer_without_work(decision.operation, decision.body, model.entry.engine)
     if answered is not None:
-        return Decision(model, None, answer=answered)
-    call = plan(
-        operation,
-        raw,
-        body,
+        decision.answer = answered
+        return decision
+    decision.call = call_for(decision, model)
+    decision.replica = model.pick(now, frozenset())
+    if decision.replica is None:
+        further = _advance(decision, now)
+        if further is None:
+            raise unreachable(model, now)
+        decision.model, decision.replica, decision.call = further.model, further.replica, further.call
+    return decision
+
+
+def call_for(decision: Decision, model: ModelState) -> Call:
+    """How a model is asked for what the client asked for.
+
+    Raises:
+        RequestError: 400, it cannot be said in its engine's dialect.
+    """
+    entry = model.entry
+    return plan(
+        decision.operation,
+        decision.raw,
+        decision.body,
         engine=entry.engine,
         engine_model=entry.model,
         context_length=entry.context_length,
         stops=entry.stop or (),
     )
-    replica = model.pick(now, frozenset())
-    if replica is None:
-        raise unreachable(model, now)
-    return Decision(model, replica, call)
 
 
-def another(decision: Decision, tried: set[EndpointState], now: float) -> Replica | None:
-    """Where to try again a request of which the client has seen nothing yet: the same model elsewhere."""
-    return decision.model.pick(now, tried)
+def another(decision: Decision, current: Attempt, tried: set[EndpointState], now: float) -> Attempt | None:
+    """Where to try again a request of which the client has seen nothing yet: elsewhere, or with the next choice."""
+    replica = current.model.pick(now, tried)
+    if replica is not None:
+        return Attempt(current.model, replica, current.call)
+    return _advance(decision, now)
+
+
+def _advance(decision: Decision, now: float) -> Attempt | None:
+    while decision.further:
+        model = decision.further.pop(0)
+        replica = model.pick(now, frozenset())
+        if replica is None:
+            continue
+        try:
+            return Attempt(model, replica, call_for(decision, model))
+        except RequestError:
+            continue  # this one cannot be asked for it; the client's request was right for the first choice
+    return None
 
 
 def unknown_model(fleet: FleetState, name: str) -> RequestError:
@@ -108,6 +210,30 @@ def unreachable(model: ModelState, now: float) -> RequestError:
     )
     error.headers["Retry-After"] = str(model.retry_after_seconds(now))
     return error
+
+
+def _outside(fleet: FleetState, name: str, arms: list[tuple[ModelState, float]]) -> dict[Tier, ModelState]:
+    """What answers to a name beyond the fleet: to the name itself, or to a model that it stands for."""
+    names = [*forms(name), *(model.name for model, _ in arms)]
+    found: dict[Tier, ModelState] = {}
+    for tier, state in fleet.tiers.items():
+        model = next((state.models[one] for one in names if one in state.models), None)
+        if model is not None:
+            found[tier] = model
+    return found
+
+
+def _able(
+    name: str, arms: list[tuple[ModelState, float]], operation: Operation, body: Mapping[str, Any]
+) -> tuple[list[tuple[ModelState, float]], RequestError | None]:
+    """The arms that can do what is asked, or why none of them can."""
+    able = [arm for arm in arms if _can(arm[0], operation)]
+    if not able:
+        return [], _unable(name, operation.name, arms[0][0]) if arms else None
+    if shows_images(operation.dialect, body):
+        seeing = [arm for arm in able if _sees(arm[0])]
+        return seeing, None if seeing else _unable(name, "images", able[0][0])
+    return able, None
 
 
 def _can(model: ModelState, operation: Operation) -> bool:
