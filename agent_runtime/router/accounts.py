@@ -1,32 +1,72 @@
 """What becomes of what happened: counted, logged, and remembered about endpoints.
 
-Everything a request has used passes here once, when it ends; spending will be booked here too.
+Everything that a request, or an attempt at one, has used passes here once, when it ends, and is booked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from agent_runtime.router.access.rates import FREE
+from agent_runtime.router.buffers import Buffers
+from agent_runtime.router.dialects.errors import RequestError
+from agent_runtime.router.dialects.lengths import choices, longest_answer_tokens
 from agent_runtime.router.dialects.usage import Usage
-from agent_runtime.router.fleet_state import EndpointState, ModelState
+from agent_runtime.router.fleet_state import EndpointState, ModelState, Replica
+from agent_runtime.router.governance import Governance
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.metrics import Metrics
+from agent_runtime.router.money.charges import Charge
 from agent_runtime.router.request import Request
 
 if TYPE_CHECKING:
     from agent_runtime.router.delivery import Asked
-    from agent_runtime.router.exchange import Exchange
+    from agent_runtime.router.routing import Decision
+    from agent_runtime.router.sending import Sending
+
+
+def _no_way(asked: Asked) -> Decision:
+    raise RequestError(503, f"model '{asked.model.name}' is no longer there", code="model_unreachable")
+
+
+CLIENT_LEFT: Final = 499
+"""What the log and the metrics call a request whose client did not wait. nginx made the number known."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a request that was meant for a model server has ended."""
+
+    status: int
+    replica: Replica | None
+    """Who was asked last; None where nobody was."""
+    sent_at: float = 0.0
+    """When that was, in the event loop's time."""
+    first_byte_at: float | None = None
+    usage: Usage | None = None
+    reply_bytes: int = 0
+    """How much of an answer came."""
+    sent: bool = False
+    """Whether a model server took it on: it may have computed, and charges for it."""
 
 
 class Account:
     """Requests in flight, and the record of those that ended."""
 
-    def __init__(self, metrics: Metrics, log: Log, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, metrics: Metrics, log: Log, limits: Limits, loop: asyncio.AbstractEventLoop, governance: Governance
+    ) -> None:
+        self._governance = governance
         self.metrics = metrics
         self.log = log
-        self.exchanges: set[Exchange] = set()
+        self.exchanges: set[Sending] = set()
+        self.buffers = Buffers(limits.buffered_bytes)
+        self.reroute: Callable[[Asked], Decision] = _no_way
+        """Decides once more over a request whose model has left the fleet. Raises RequestError."""
         self._limits = limits
         self._loop = loop
 
@@ -34,6 +74,7 @@ class Account:
         """An endpoint has answered something."""
         if endpoint.succeeded(self._loop.time(), self._limits.probe_idle_seconds):
             self.log.event("endpoint_up", endpoint=endpoint.url, engine=endpoint.engine)
+            endpoint.serve_waiting(self._loop.time())
 
     def endpoint_failed(self, endpoint: EndpointState, problem: str) -> None:
         """An endpoint could not be reached, or says that it is not ready."""
@@ -45,6 +86,91 @@ class Account:
                 engine=endpoint.engine,
                 problem=problem,
             )
+
+    def replica_failed(self, replica: Replica, problem: str) -> None:
+        """A model took a request at an endpoint, and did not answer it as it should."""
+        if replica.breaker.failed(self._loop.time(), problem):
+            self.log.event(
+                "breaker_open",
+                level="warning",
+                model=replica.model.name,
+                endpoint=replica.endpoint.url,
+                problem=problem,
+            )
+
+    # Money
+
+    def must_reserve(self, asked: Asked, replica: Replica) -> bool:
+        """Whether money has to be set aside before this replica is asked."""
+        return asked.books and self._governance.purse.must_reserve(replica.model.tier, asked.caller.name)
+
+    async def reserve(self, asked: Asked, replica: Replica) -> None:
+        """Set money aside for an attempt.
+
+        Raises:
+            RequestError: it may not be paid for.
+        """
+        body = asked.decision.body
+        asked.reservation = await self._governance.purse.reserve(
+            key=asked.caller.name,
+            tier=replica.model.tier,
+            model=replica.model.name,
+            priority=asked.decision.priority,
+            prompt_bytes=len(asked.request.body),
+            max_tokens=longest_answer_tokens(asked.operation.dialect, body),
+            choices=choices(body),
+        )
+
+    def unspent(self, asked: Asked) -> None:
+        """What was set aside for an attempt is not needed: it was never made."""
+        reservation, asked.reservation = asked.reservation, None
+        self._governance.purse.release(reservation)
+
+    def attempt_ended(self, asked: Asked, replica: Replica, kind: str, seconds: float) -> None:
+        """An attempt failed in a way, and the request goes on elsewhere: what it has used is booked."""
+        self.metrics.retries[replica.model.name] += 1
+        # Whoever closed the connection, or broke off, may have computed an answer and charge for it.
+        self._book(asked, replica, None, seconds, failed=True, sent=kind in ("closed", "truncated", "timeout"))
+        self.log.event(
+            "attempt_ended",
+            request_id=asked.request.id,
+            path=asked.request.path,
+            model=replica.model.name,
+            endpoint=replica.endpoint.url,
+            kind=kind,
+        )
+
+    def _book(
+        self,
+        asked: Asked,
+        replica: Replica,
+        usage: Usage | None,
+        seconds: float,
+        *,
+        failed: bool,
+        sent: bool,
+        reply_bytes: int = 0,
+    ) -> float:
+        """Charge an attempt to whoever asked, and give what it cost in US dollars."""
+        if not asked.books:
+            return 0.0
+        reservation, asked.reservation = asked.reservation, None
+        charge = Charge(
+            key=asked.caller.name,
+            tier=replica.model.tier,
+            model=replica.model.name,
+            usage=usage,
+            duration_seconds=seconds,
+            busy_seconds=seconds / (replica.sent + 1),
+            failed=failed,
+            sent=sent,
+            prompt_bytes=len(asked.request.body),
+            reply_bytes=reply_bytes,
+            streamed=asked.call.streamed,
+        )
+        return self._governance.purse.settle(reservation, charge)
+
+    # Ends
 
     def upstream_error(
         self, model: ModelState, endpoint: EndpointState, kind: str, problem: str, *, down: bool = False
@@ -62,34 +188,46 @@ class Account:
         if down:
             self.endpoint_failed(endpoint, problem)
 
-    def ended(
-        self,
-        asked: Asked,
-        endpoint: EndpointState,
-        status: int,
-        first_byte_at: float | None,
-        usage: Usage | None,
-    ) -> None:
-        """A request that went to a model server has ended."""
+    def ended(self, asked: Asked, end: End) -> None:
+        """A request that was meant for a model server has ended."""
         now = self._loop.time()
-        request, model, dialect = asked.request, asked.decision.model.name, asked.operation.dialect
-        metrics = self.metrics
+        request, model, dialect = asked.request, asked.model.name, asked.operation.dialect
+        metrics, usage, status, first = self.metrics, end.usage, end.status, end.first_byte_at
+        seconds = now - request.started
         metrics.requests[model, status, dialect] += 1
-        metrics.latency[model, dialect].observe(now - request.started)
-        first = first_byte_at
+        metrics.latency[model, dialect].observe(seconds)
         if first is not None:
             metrics.first_byte[model, dialect].observe(first - request.started)
         if usage is not None:
             metrics.prompt_tokens[model] += usage.prompt_tokens
             metrics.completion_tokens[model] += usage.completion_tokens
-        if status == 499:
+            if asked.passage is not FREE:
+                self._governance.rates.settle(asked.passage, usage.prompt_tokens + usage.completion_tokens)
+        if status == CLIENT_LEFT:
             metrics.client_left[model] += 1
+        usd = 0.0
+        if end.replica is not None:
+            failed = status >= 500
+            usd = self._book(
+                asked,
+                end.replica,
+                usage,
+                now - end.sent_at,
+                failed=failed,
+                sent=end.sent,
+                reply_bytes=end.reply_bytes,
+            )
         self.log.access(
+            request_id=request.id,
             path=request.path,
             status=status,
-            seconds=now - request.started,
+            seconds=seconds,
             model=model,
-            endpoint=endpoint.url,
+            tier=asked.model.tier,
+            key=asked.caller.name,
+            endpoint="" if end.replica is None else end.replica.endpoint.url,
+            reason=asked.decision.kind,
+            usd=usd,
             first_byte_seconds=None if first is None else first - request.started,
             usage=usage,
         )
@@ -98,4 +236,4 @@ class Account:
         """A request was answered, or refused, without a model server."""
         self.metrics.requests[model, status, request.dialect] += 1
         seconds = self._loop.time() - request.started
-        self.log.access(path=request.path, status=status, seconds=seconds, model=model)
+        self.log.access(request_id=request.id, path=request.path, status=status, seconds=seconds, model=model)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from agent_runtime.router.access.caller import ANONYMOUS, Caller
+from agent_runtime.router.access.rates import FREE, Passage
+from agent_runtime.router.buffers import SMALL_BYTES, Buffers
 from agent_runtime.router.dialects.assembly import Assembly, Collection
 from agent_runtime.router.dialects.errors import (
     BadReplyError,
     Dialect,
-    error_body,
-    message_in,
     stream_error,
 )
 from agent_runtime.router.dialects.operations import Call, Operation, engine_dialect
 from agent_runtime.router.dialects.replies import ReplyTranslator
+from agent_runtime.router.dialects.too_long import engine_error
 from agent_runtime.router.dialects.usage import Usage, usage_in_tail
+from agent_runtime.router.fleet_state import ModelState
 from agent_runtime.router.http_head import ReplyHead, header_lines, status_line
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
+from agent_runtime.router.money.purse import Reservation
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision
 
@@ -40,6 +44,30 @@ class Asked:
     call: Call
     limits: Limits
     loop: asyncio.AbstractEventLoop
+    caller: Caller = ANONYMOUS
+    passage: Passage = FREE
+    """What its key's rate limits have counted of it."""
+    reservation: Reservation | None = None
+    """Money that is set aside for the attempt that is under way."""
+    books: bool = True
+    """Whether what it uses is charged: a question about a model is not."""
+    model: ModelState = field(init=False)
+    """Who is asked now, by ``call``: first whom the decision says, then another where that one fails."""
+
+    buffers: Buffers = field(init=False)
+    """Where it is counted what is kept in memory for it."""
+    kept_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model = self.decision.model
+        self.kept_bytes = 0
+
+    def may_keep(self, size_bytes: int) -> bool:
+        """Count in what is kept in memory for this request, until it ends. False where there is no room for it."""
+        if not self.buffers.take(size_bytes):
+            return False
+        self.kept_bytes += size_bytes
+        return True
 
 
 Fault = Callable[[str, str], None]
@@ -68,6 +96,8 @@ class Delivery:
         self.alive = False
         """Whether anything came since this was last set to False."""
         self.first_byte_at: float | None = None
+        self.size_bytes = 0
+        """How much of the engine's body came."""
 
     def write(self, data: bytes) -> None:
         """More of the engine's body."""
@@ -107,6 +137,7 @@ class Relay(Delivery):
     def write(self, data: bytes) -> None:
         """Hand on."""
         self.alive = True
+        self.size_bytes += len(data)
         self._tail.append(data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:])
         if self.sent:
             self._client.transport.write(data)
@@ -137,6 +168,7 @@ class Reframe(Delivery):
     def write(self, data: bytes) -> None:
         """Frame and hand on."""
         self.alive = True
+        self.size_bytes += len(data)
         self._keep(data)
         self._write_framed(data)
 
@@ -183,6 +215,7 @@ class Translate(Reframe):
     def write(self, data: bytes) -> None:
         """Translate and hand on."""
         self.alive = True
+        self.size_bytes += len(data)
         if self._translator.failure is None:
             self._write_framed(self._translator.feed(data))
             if self._translator.failure is not None:
@@ -227,15 +260,18 @@ class Collect(Delivery):
         self._translator = translator
         self._assembles = asked.call.in_pieces and head.is_stream
         self._whole = Assembly(asked.call.path) if self._assembles else Collection()
-        self._size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Keep."""
         self.alive = True
-        self._size_bytes += len(data)
-        if self._size_bytes > self._asked.limits.translated_reply_bytes:
+        self.size_bytes += len(data)
+        if self.size_bytes > self._asked.limits.translated_reply_bytes:
             self._whole = Collection()
             self._fault("invalid", "the model server sent an answer that is too large to be passed on whole")
+            return
+        if self.size_bytes > SMALL_BYTES and not self._asked.may_keep(len(data)):
+            self._whole = Collection()
+            self._fault("memory", "the router keeps too many large answers at once to keep this one too")
             return
         try:
             self._whole.feed(data)
@@ -246,18 +282,33 @@ class Collect(Delivery):
         """Translate if need be, and write all of it."""
         body = self._whole.body()
         lines = self._head.for_client
-        if self._translator is None:
+        fresh = self._translator is not None or self._assembles
+        if self.status >= 400:
+            told = self._error(body)
+            fresh, body = fresh or told is not body, told
+        elif self._translator is None:
             self._keep(body)
-        elif self.status < 400:
-            body = self._translator.whole(body)
         else:
-            body = error_body(self._dialect, self.status, message_in(body, self.status))
-        if self._translator is not None or self._assembles:
+            body = self._translator.whole(body)
+        if fresh:
             names = {"Content-Type": "application/json; charset=utf-8", **self._names}
             lines = status_line(self.status) + header_lines(names.items())
         self.sent = True
         framing = b"Content-Length: %d\r\n" % len(body)
         self._client.transport.write(lines + framing + self._client.closing_lines(self._request) + body)
+
+    def _error(self, body: bytes) -> bytes:
+        """The engine's error as the client gets it: ``body`` itself where nothing in it has to change."""
+        entry = self._asked.model.entry
+        self.status, told = engine_error(
+            self._dialect,
+            self.status,
+            body,
+            same_dialect=engine_dialect(entry.engine) == self._dialect,
+            context_length=entry.context_length,
+            sent_bytes=len(self._request.body),
+        )
+        return told
 
     def usage(self) -> Usage | None:
         """As counted by the engine."""
@@ -272,7 +323,7 @@ def deliver(
     translator: ReplyTranslator | None,
 ) -> Delivery:
     """Choose the way for an answer with this head. ``names`` are headers that say who answered."""
-    same_dialect = engine_dialect(asked.decision.model.entry.engine) == asked.operation.dialect
+    same_dialect = engine_dialect(asked.model.entry.engine) == asked.operation.dialect
     if translator is not None and not (head.status >= 400 and same_dialect):
         if head.status < 400 and asked.call.streamed:
             return Translate(asked, head, names, fault, translator)

@@ -1,132 +1,29 @@
-"""The fleet as the router sees it now: models, their endpoints, how busy and how well each of them is."""
+"""The fleet as the router sees it now: models, tiers beyond it, and all their endpoints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import partial
 from urllib.parse import urlsplit
 
-from fleet_spec.contract import EngineName, FleetContract, ModelEndpoints
-from fleet_spec.governance_spec import OuterTier
+from agent_runtime.router.balancing.discovery import HostName
+from agent_runtime.router.endpoint_state import Credential, EndpointState, Health
+from agent_runtime.router.model_state import ModelState, Replica, WaitingRequest
+from fleet_spec.contract import Endpoint, EngineName, FleetContract, ModelEndpoints
+from fleet_spec.governance_spec import OuterTier, Tier
 
-if TYPE_CHECKING:
-    from agent_runtime.router.upstream import ReplyHead, UpstreamConnection
+__all__ = [
+    "EndpointState",
+    "FleetChange",
+    "FleetState",
+    "Health",
+    "ModelState",
+    "Replica",
+    "TierState",
+]
 
-Health = Literal["unknown", "up", "down"]
-
-_FIRST_BACK_OFF_SECONDS = 0.5
-_LONGEST_BACK_OFF_SECONDS = 15.0
-
-
-class EndpointState:
-    """One address of a model server. Models may share it, as several models of one Ollama do."""
-
-    def __init__(self, url: str, engine: EngineName) -> None:
-        self.url = url
-        self.engine: EngineName = engine
-        parts = urlsplit(url)
-        self.tls = parts.scheme == "https"
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if self.tls else 80)
-        self.authority = parts.netloc.rpartition("@")[2]
-        self.idle: list[UpstreamConnection] = []
-        """Open connections without a request, the last used last."""
-        self.outstanding = 0
-        """Requests that were sent here and have not ended: computed, or waiting at the engine."""
-        self.health: Health = "unknown"
-        self.problem = ""
-        """Why it is down."""
-        self.next_try = 0.0
-        """When it may be tried again after a failure, in the event loop's time."""
-        self.next_probe = 0.0
-        self.failures = 0
-        """Failures without a success between them."""
-        self.removed = False
-        """Whether the contract no longer holds it. Requests in flight go on."""
-
-    def succeeded(self, now: float, probe_after_seconds: float) -> bool:
-        """Note an answer. True where the endpoint was not known to be up."""
-        self.next_probe = now + probe_after_seconds
-        if self.health == "up":
-            return False
-        self.health, self.problem, self.failures, self.next_try = "up", "", 0, 0.0
-        return True
-
-    def failed(self, now: float, problem: str) -> bool:
-        """Note that it could not be reached. True where the endpoint was not known to be down."""
-        back_off = min(_FIRST_BACK_OFF_SECONDS * 2**self.failures, _LONGEST_BACK_OFF_SECONDS)
-        self.failures += 1
-        self.next_try = now + back_off
-        changed = self.health != "down"
-        self.health, self.problem = "down", problem
-        return changed
-
-    def close_stale(self, now: float, after_seconds: float) -> None:
-        """Close the connections that nobody has used for a while."""
-        for connection in list(self.idle):
-            if connection.idle_since is None:
-                connection.idle_since = now
-            elif now - connection.idle_since > after_seconds:
-                connection.close()
-
-    def close_idle(self) -> None:
-        """Close all connections without a request."""
-        for connection in list(self.idle):
-            connection.close()
-
-    def may_be_tried(self, now: float) -> bool:
-        """Whether a request may go here although it is down: gently, one at a time, after a pause."""
-        return self.health != "down" or (now >= self.next_try and self.outstanding == 0)
-
-
-class Replica:
-    """A model at an endpoint."""
-
-    def __init__(self, model: ModelState, endpoint: EndpointState) -> None:
-        self.model = model
-        self.endpoint = endpoint
-        self.reply_heads: dict[bytes, ReplyHead] = {}
-        """What the engine's response heads become for the client: engines repeat them word for word."""
-
-
-class ModelState:
-    """A model of the fleet."""
-
-    def __init__(self, name: str, entry: ModelEndpoints) -> None:
-        self.name = name
-        self.entry = entry
-        self.replicas: list[Replica] = []
-        self.active = 0
-        """Requests in flight and waiting."""
-        self._turn = 0
-
-    def pick(self, now: float, tried: frozenset[EndpointState] | set[EndpointState]) -> Replica | None:
-        """The replica with the fewest outstanding requests; those that are equally busy take turns.
-
-        Endpoints that are down are tried only where there is no other, and not before their pause is over.
-        """
-        replicas = self.replicas
-        if len(replicas) == 1:
-            only = replicas[0]
-            return only if only.endpoint not in tried and only.endpoint.may_be_tried(now) else None
-        self._turn += 1
-        count = len(replicas)
-        best: Replica | None = None
-        best_rank = (2, 0)
-        for step in range(count):
-            replica = replicas[(self._turn + step) % count]
-            endpoint = replica.endpoint
-            if endpoint in tried or not endpoint.may_be_tried(now):
-                continue
-            rank = (1 if endpoint.health == "down" else 0, endpoint.outstanding)
-            if best is None or rank < best_rank:
-                best, best_rank = replica, rank
-        return best
-
-    def retry_after_seconds(self, now: float) -> int:
-        """When it makes sense to ask again, all endpoints being down."""
-        waits = [replica.endpoint.next_try - now for replica in self.replicas]
-        return max(1, round(min(waits, default=1.0)))
+_EndpointKey = tuple[str, EngineName, Tier]
 
 
 @dataclass(slots=True)
@@ -139,54 +36,85 @@ class TierState:
 
 @dataclass(slots=True)
 class FleetChange:
-    """What a new contract changed."""
+    """What a new contract, or a name that stands for other addresses, changed."""
 
     added: list[EndpointState] = field(default_factory=list["EndpointState"])
     removed: list[EndpointState] = field(default_factory=list["EndpointState"])
+    homeless: list[WaitingRequest] = field(default_factory=list["WaitingRequest"])
+    """Requests that wait for a model which is no more, or has no endpoints, and have to be decided over again."""
+
+
+def _no_secrets(_name: str) -> str | None:
+    return None
 
 
 class FleetState:
     """All models and endpoints. A new contract keeps the state of what it has in common with the old one."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Callable[[str], str | None] = _no_secrets) -> None:
+        """``secrets`` gives a tier's key by the name of its secret, as it is now, or None."""
         self.models: dict[str, ModelState] = {}
         self.aliases: dict[str, dict[str, float]] = {}
-        self.endpoints: dict[tuple[str, str], EndpointState] = {}
+        self.endpoints: dict[_EndpointKey, EndpointState] = {}
         self.tiers: dict[OuterTier, TierState] = {}
+        self.names_looked_up: dict[tuple[str, int], HostName] = {}
+        """The names of endpoints that are found by name, by host and port."""
         self.stack = ""
+        self.secrets = secrets
+        self._contract: FleetContract | None = None
 
     def apply(self, contract: FleetContract) -> FleetChange:
         """Take a contract in. Nothing that is in flight is touched."""
-        change = FleetChange()
-        endpoints: dict[tuple[str, str], EndpointState] = {}
-        models: dict[str, ModelState] = {}
-        for name, entry in contract.models.items():
-            model = ModelState(name, entry)
-            known = self.models.get(name)
-            if known is not None and known.entry.model == entry.model:
-                # Requests in flight hold the old object, and count themselves out on it.
-                model = known
-                model.entry = entry
-            replicas: list[Replica] = []
-            for endpoint in entry.endpoints:
-                url = endpoint.url.rstrip("/")
-                key = (url, entry.engine)
-                state = endpoints.get(key) or self.endpoints.get(key)
-                if state is None:
-                    state = EndpointState(url, entry.engine)
-                    change.added.append(state)
-                endpoints[key] = state
-                replicas.append(_same_replica(model, state) or Replica(model, state))
-            model.replicas = replicas
-            models[name] = model
+        old = list(self.all_models())
+        building = _Building(self, contract)
+        self.models = {
+            name: building.model(self.models.get(name), name, entry, "local") for name, entry in contract.models.items()
+        }
+        tiers: dict[OuterTier, TierState] = {}
+        for tier, said in contract.tiers.items():
+            known = self.tiers[tier].models if tier in self.tiers else {}
+            credential = partial(self._secret, said.secret) if said.secret else None
+            tiers[tier] = TierState(
+                {
+                    name: building.model(known.get(name), name, entry, tier, credential)
+                    for name, entry in said.models.items()
+                }
+            )
+        self.tiers = tiers
+        change = building.change
         for key, state in self.endpoints.items():
-            if key not in endpoints:
+            if key not in building.endpoints:
                 state.removed = True
                 change.removed.append(state)
-        self.models, self.endpoints = models, endpoints
+        kept = set(self.all_models())
+        for model in old:
+            model.removed = model not in kept
+            if model.removed or model.is_empty():
+                change.homeless += model.line.all()
+        self.endpoints, self.names_looked_up = building.endpoints, building.names
         self.aliases = {alias: dict(arms) for alias, arms in contract.aliases.items()}
         self.stack = contract.stack
+        self._contract = contract
         return change
+
+    def readdress(self) -> FleetChange:
+        """Take in what names stand for now."""
+        return FleetChange() if self._contract is None else self.apply(self._contract)
+
+    def _secret(self, name: str) -> str | None:
+        return self.secrets(name)
+
+    def all_models(self) -> Iterator[ModelState]:
+        """Every model, in every tier."""
+        yield from self.models.values()
+        for tier in self.tiers.values():
+            yield from tier.models.values()
+
+    def serve_waiting(self, now: float) -> None:
+        """Give a place to requests that wait, where time has made one: a pause is over, an endpoint has come."""
+        for model in self.all_models():
+            if model.line.size:
+                model.serve(now)
 
     def names(self) -> list[str]:
         """Every name that a client may ask for: aliases, the fleet's names, the catalogue's names."""
@@ -195,8 +123,74 @@ class FleetState:
         return list(dict.fromkeys([*aliases, *self.models, *catalogue]))
 
 
-def _same_replica(model: ModelState, endpoint: EndpointState) -> Replica | None:
-    for replica in model.replicas:
-        if replica.endpoint is endpoint:
-            return replica
-    return None
+class _Building:
+    """Builds models and endpoints from a contract out of those that there are."""
+
+    def __init__(self, fleet: FleetState, contract: FleetContract) -> None:
+        self.change = FleetChange()
+        self.endpoints: dict[_EndpointKey, EndpointState] = {}
+        self.names: dict[tuple[str, int], HostName] = {}
+        self._fleet = fleet
+        self._routing = contract.routing
+
+    def model(
+        self,
+        known: ModelState | None,
+        name: str,
+        entry: ModelEndpoints,
+        tier: Tier,
+        credential: Credential | None = None,
+    ) -> ModelState:
+        """The state of a model: the old one, as long as requests that were made for it still fit."""
+        same = known is not None and (known.entry.model, known.entry.engine) == (entry.model, entry.engine)
+        # Requests in flight hold the old object, and count themselves out on it.
+        model = known if known is not None and same else ModelState(name, entry, self._routing, tier)
+        model.configure(entry, self._routing)
+        model.resolving = False
+        here = {replica.endpoint: replica for replica in model.replicas}
+        replicas: dict[EndpointState, Replica] = {}
+        for endpoint in entry.endpoints:
+            for state in self._endpoints(endpoint, entry.engine, model, credential):
+                replica = here.get(state) or Replica(model, state)
+                replicas[state] = replica
+                state.replicas.append(replica)
+                state.limited = state.limited or model.limit > 0
+        model.set_replicas(list(replicas.values()))
+        return model
+
+    def _endpoints(
+        self, endpoint: Endpoint, engine: EngineName, model: ModelState, credential: Credential | None
+    ) -> Iterator[EndpointState]:
+        url = endpoint.url.rstrip("/")
+        if not endpoint.discover:
+            yield self._endpoint(EndpointState(url, engine, model.tier, credential=credential))
+            return
+        name = self._name(url)
+        if name.addresses is None:
+            model.resolving = True
+        for address in name.addresses or ():
+            yield self._endpoint(
+                EndpointState(url, engine, model.tier, address=address, name=name, credential=credential)
+            )
+
+    def _endpoint(self, fresh: EndpointState) -> EndpointState:
+        """The state of an endpoint: the old one, if there is one."""
+        key = (fresh.url, fresh.engine, fresh.tier)
+        state = self.endpoints.get(key)
+        if state is not None:
+            return state
+        state = self._fleet.endpoints.get(key)
+        if state is None:
+            state = fresh
+            self.change.added.append(state)
+        else:
+            state.adopt(fresh)
+        self.endpoints[key] = state
+        return state
+
+    def _name(self, url: str) -> HostName:
+        parts = urlsplit(url)
+        key = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        name = self.names.get(key) or self._fleet.names_looked_up.get(key) or HostName(*key)
+        self.names[key] = name
+        return name

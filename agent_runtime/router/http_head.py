@@ -75,8 +75,19 @@ def parse_reply_head(raw: bytes) -> ReplyHead:
     return ReplyHead(parser.get_status_code(), sink.headers, keep_alive=parser.should_keep_alive())
 
 
-def head_for_client(head: ReplyHead, extra: Mapping[str, str]) -> bytes:
-    """The head that a client gets: hop-by-hop headers dropped, ours added."""
+_FROM_OUTSIDE = {b"content-type", b"cache-control"}
+"""What a client is told of the head of an API beyond the fleet: the rest is between that API and the router (cookies,
+account names, quotas)."""
+
+
+def head_for_client(head: ReplyHead, extra: Mapping[str, str], *, outside: bool = False) -> bytes:
+    """The head that a client gets: hop-by-hop headers dropped, ours added.
+
+    Args:
+        head: The model server's.
+        extra: Our headers.
+        outside: Whether the server is beyond the fleet.
+    """
     named: set[bytes] = set()
     for name, value in head.headers:
         if name == b"connection":
@@ -84,7 +95,8 @@ def head_for_client(head: ReplyHead, extra: Mapping[str, str]) -> bytes:
     kept = [
         (name, value)
         for name, value in head.headers
-        if name not in _HOP_BY_HOP
+        if (name in _FROM_OUTSIDE or not outside)
+        and name not in _HOP_BY_HOP
         and name not in _OWN
         and name not in named
         and not name.startswith(b"access-control-")

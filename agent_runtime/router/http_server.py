@@ -121,6 +121,12 @@ class ClientConnection(asyncio.Protocol):
         if self.work is not None:
             self.work.client_resumed()
 
+    @property
+    def address(self) -> str:
+        """Where the client is, as far as its connection tells."""
+        name: object = self.transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) and name else ""  # pyright: ignore[reportUnknownArgumentType]
+
     # Requests
 
     def data_received(self, data: bytes) -> None:
@@ -209,7 +215,7 @@ class ClientConnection(asyncio.Protocol):
 
     def closing_lines(self, request: Request) -> bytes:
         """The last lines of every head."""
-        lines = self._app.date_line
+        lines = self._app.date_line + request.extra_lines
         if request.origin:
             lines += lines_for_page(request.origin)
         return lines + (b"\r\n" if request.keep_alive else b"Connection: close\r\n\r\n")

@@ -41,6 +41,8 @@ class Limits:
     """An answer of known length up to this size is passed on only when all of it has come."""
     translated_reply_bytes: int = 64 * 1024 * 1024
     """The largest answer, not streamed, that is translated."""
+    buffered_bytes: int = 512 * 1024 * 1024
+    """Bodies of requests and answers that are kept whole, of all clients together."""
     pipelined_requests: int = 8
     """How many requests one connection may send ahead of the answers before it is read no further."""
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from agent_runtime.router import catalogue
 from agent_runtime.router.dialects.compact import encode
-from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object
 from agent_runtime.router.dialects.operations import Call, Operation
 from agent_runtime.router.exposition import CONTENT_TYPE, exposed
 from agent_runtime.router.fleet_state import EndpointState, ModelState
-from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.probes import fetch
 from agent_runtime.router.request import Request
 from agent_runtime.router.resolve import candidates
@@ -75,17 +73,7 @@ def readyz(router: Router, _request: Request) -> Answer:
 
 def metrics(router: Router, _request: Request) -> Answer:
     """/metrics, for Prometheus."""
-    fleet = router.fleet
-    families = router.metrics.families(
-        active={name: model.active for name, model in fleet.models.items()},
-        endpoints=[
-            (name, replica.endpoint.url, replica.endpoint.health == "up", replica.endpoint.outstanding)
-            for name, model in fleet.models.items()
-            for replica in model.replicas
-        ],
-        connections=len(router.connections),
-    )
-    return 200, exposed(families).encode(), CONTENT_TYPE
+    return 200, exposed(router.families()).encode(), CONTENT_TYPE
 
 
 LOCAL: dict[str, Callable[[Router, Request], Answer]] = {
@@ -152,39 +140,6 @@ def _loaded(body: bytes) -> list[dict[str, Any]]:
     if not isinstance(found, dict):
         return []
     return cast("list[dict[str, Any]]", cast("dict[str, Any]", found).get("models") or [])
-
-
-class Deferred:
-    """An answer that takes a moment. It is given up where the client leaves."""
-
-    def __init__(
-        self, router: Router, client: ClientConnection, request: Request, work: Coroutine[Any, Any, Answer]
-    ) -> None:
-        self._router = router
-        self._client = client
-        self._request = request
-        client.work = self
-        self._task = router.loop.create_task(self._run(work))
-        router.tasks.add(self._task)
-        self._task.add_done_callback(router.tasks.discard)
-
-    async def _run(self, work: Coroutine[Any, Any, Answer]) -> None:
-        try:
-            status, body, content_type = await work
-        except RequestError as error:
-            self._router.refuse(self._client, self._request, error)
-            return
-        self._router.answer(self._client, self._request, status, body, content_type)
-
-    def client_left(self) -> None:
-        """Nobody waits any more."""
-        self._task.cancel()
-
-    def client_paused(self) -> None:
-        """The answer is small: nothing has to wait."""
-
-    def client_resumed(self) -> None:
-        """Nothing waited."""
 
 
 def _named(router: Router) -> list[tuple[str, ModelState]]:

@@ -43,8 +43,13 @@ class Log:
         path: str,
         status: int,
         seconds: float,
+        request_id: str = "",
         model: str = "",
+        tier: str = "",
+        key: str = "",
         endpoint: str = "",
+        reason: str = "",
+        usd: float = 0.0,
         first_byte_seconds: float | None = None,
         usage: Usage | None = None,
     ) -> None:
@@ -53,8 +58,9 @@ class Log:
         prompt, completion = ("null", "null") if usage is None else (usage.prompt_tokens, usage.completion_tokens)
         # Every request passes here: the line is put together by hand, and what can recur is quoted once.
         line = (
-            f'{{"time": "{_now()}", "level": "info", "event": "request", "path": {_quoted(path)}, '
-            f'"model": {_quoted(model)}, "endpoint": {_quoted(endpoint)}, "status": {status}, '
+            f'{{"time": "{_now()}", "level": "info", "event": "request", "request_id": "{request_id}", '
+            f'"path": {_quoted(path)}, "model": {_quoted(model)}, "tier": "{tier}", "key": {_quoted(key)}, '
+            f'"endpoint": {_quoted(endpoint)}, "reason": "{reason}", "status": {status}, "usd": {usd:.9f}, '
             f'"duration_ms": {seconds * 1000:.1f}, "first_byte_ms": {first}, '
             f'"prompt_tokens": {prompt}, "completion_tokens": {completion}}}\n'
         )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+from agent_runtime.router.access.caller import Priority
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.fleet_state import ModelState
-from agent_runtime.router.wishes import Priority, Wishes
+from agent_runtime.router.wishes import Wishes
 from fleet_spec.contract import FleetContract
 from fleet_spec.governance_spec import RoutingSpec, Tier
 
@@ -19,9 +20,28 @@ BYTES_PER_TOKEN: Final = 4
 """What a token of English text comes to; a body is larger than its text, which errs on the safe side."""
 
 
+class Classified(Protocol):
+    """What is known of a prompt."""
+
+    @property
+    def private(self) -> bool:
+        """Whether it must not leave the fleet."""
+        ...
+
+    @property
+    def complex(self) -> bool:
+        """Whether it asks for more than a small model gives."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, without any of the prompt."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a prompt."""
+    """What somebody said of a prompt."""
 
     private: bool
     """Whether it must not leave the fleet."""
@@ -34,8 +54,8 @@ class Seen:
 class Classify(Protocol):
     """Looks at a prompt."""
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any]) -> Seen:
-        """Classify a request's body."""
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classified:
+        """Classify a request's body; ``declared_public`` is believed of what nobody can read, such as pictures."""
         ...
 
 
@@ -56,6 +76,8 @@ class Asking:
     """Whether everything that comes with this key is private."""
     priority: Priority
     wishes: Wishes
+    seen: Classified | None = None
+    """What a look at it has told already."""
 
 
 @dataclass(slots=True)
@@ -101,8 +123,12 @@ class Policy:
             return self._pinned_order(asking, tiers, wishes.tier)
         return self._by_rules(asking, tiers, usable, seen)
 
+    def look(self, dialect: Dialect, body: Mapping[str, Any], wishes: Wishes) -> Classified:
+        """Look at a prompt. It takes time in proportion to its length: what is long is looked at in a thread."""
+        return self._classifier.classify(dialect, body, declared_public=wishes.private is False)
+
     def _by_rules(
-        self, asking: Asking, tiers: Mapping[Tier, ModelState], usable: Callable[[ModelState], bool], seen: Seen
+        self, asking: Asking, tiers: Mapping[Tier, ModelState], usable: Callable[[ModelState], bool], seen: Classified
     ) -> Order:
         kind: Kind = "complex" if seen.complex else "routine"
         left: list[ModelState] = []
@@ -127,21 +153,19 @@ class Policy:
         reason = "; ".join([f"{kind}: {', '.join(seen.reasons)}" if seen.reasons else kind, *left_out])
         return Order(_large_enough_first(left, asking.size_bytes), kind, reason, private=False)
 
-    def _look(self, asking: Asking) -> Seen:
+    def _look(self, asking: Asking) -> Classified:
         """What is known of a request, and looked up only as far as it has not been said."""
         said = _said_private(asking, all_private=self._all_private)
         if said:
             return Seen(private=True, complex=False, reasons=(said,))
-        found = self._classifier.classify(asking.dialect, asking.body)
-        if found.private:
-            return Seen(private=True, complex=found.complex, reasons=found.reasons)
-        if asking.wishes.complex is not None:
+        found = asking.seen or self.look(asking.dialect, asking.body, asking.wishes)
+        if not found.private and asking.wishes.complex is not None:
             return Seen(private=False, complex=asking.wishes.complex, reasons=("the client says so",))
-        return Seen(private=False, complex=found.complex, reasons=found.reasons)
+        return found
 
     @staticmethod
-    def _private_order(tiers: Mapping[Tier, ModelState], wishes: Wishes, seen: Seen) -> Order:
-        why = ", ".join(seen.reasons) or "private"
+    def _private_order(tiers: Mapping[Tier, ModelState], wishes: Wishes, seen: Classified) -> Order:
+        why = ", ".join(reason.removeprefix("private: ") for reason in seen.reasons) or "by a detector"
         if wishes.tier not in (None, "local"):
             raise RequestError(
                 403,

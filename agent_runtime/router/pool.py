@@ -21,8 +21,11 @@ def take_idle(endpoint: EndpointState) -> UpstreamConnection | None:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def tls_context() -> ssl.SSLContext:
+    """What servers are verified with: the authorities that this machine trusts, or those in SSL_CERT_FILE."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 async def connect(endpoint: EndpointState, timeout_seconds: float) -> UpstreamConnection:
@@ -31,10 +34,14 @@ async def connect(endpoint: EndpointState, timeout_seconds: float) -> UpstreamCo
     Raises:
         OSError: the server cannot be reached (TimeoutError is one).
     """
-    context = _tls() if endpoint.tls else None
+    context = tls_context() if endpoint.tls else None
     async with asyncio.timeout(timeout_seconds):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: UpstreamConnection(endpoint), endpoint.host, endpoint.port, ssl=context
+            lambda: UpstreamConnection(endpoint),
+            endpoint.host,
+            endpoint.port,
+            ssl=context,
+            server_hostname=endpoint.server_name if endpoint.tls else None,
         )
     return connection
 
@@ -45,6 +52,8 @@ def describe(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
 from agent_runtime.router.accounts import Account
 from agent_runtime.router.fleet_state import EndpointState
@@ -18,6 +19,10 @@ _HEALTH_PATHS: dict[EngineName, str] = {
     "vllm": "/health",
     "openai": "/v1/models",
 }
+
+
+_PROBES_AT_ONCE: Final = 256
+"""In a fleet of thousands not all are asked at the same moment; those that are left have their turn at the next."""
 
 
 class _Fetch:
@@ -58,9 +63,8 @@ async def fetch(endpoint: EndpointState, path: str, timeout_seconds: float) -> t
     async with asyncio.timeout(timeout_seconds):
         connection = take_idle(endpoint) or await connect(endpoint, timeout_seconds)
         answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        head = f"GET {path} HTTP/1.1\r\nHost: {endpoint.authority}\r\n\r\n"
         handler = _Fetch(answer)
-        connection.send(head.encode("ascii"), b"", handler)
+        connection.ask(b"GET", path, b"", handler)
         try:
             return await answer
         finally:
@@ -79,7 +83,9 @@ class Prober:
     def tick(self, endpoints: Iterable[EndpointState], now: float) -> None:
         """Start the checks that are due."""
         for endpoint in endpoints:
-            if now >= endpoint.next_probe and endpoint not in self._running:
+            if now >= endpoint.next_probe and endpoint.probed and endpoint not in self._running:
+                if len(self._running) >= _PROBES_AT_ONCE:
+                    return
                 pause = self._limits.probe_idle_seconds if endpoint.health == "up" else self._limits.probe_seconds
                 endpoint.next_probe = now + pause
                 self._running[endpoint] = asyncio.get_running_loop().create_task(self._probe(endpoint))

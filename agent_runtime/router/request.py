@@ -8,7 +8,19 @@ from agent_runtime.router.dialects.errors import Dialect, RequestError
 class Request:
     """What a client asks. Built while it is read."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "origin", "path", "refusal", "started", "version")
+    __slots__ = (
+        "body",
+        "extra_lines",
+        "headers",
+        "id",
+        "keep_alive",
+        "method",
+        "origin",
+        "path",
+        "refusal",
+        "started",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.method = ""
@@ -19,6 +31,10 @@ class Request:
         self.body = b""
         self.origin = b""
         """The page that it comes from, once it is known to be one that may ask."""
+        self.id = ""
+        """What the log and the answer call it."""
+        self.extra_lines = b""
+        """Further lines of the answer's head, each with its end."""
         self.keep_alive = True
         self.started = 0.0
         """When its last byte came, in the event loop's time."""

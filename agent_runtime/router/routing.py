@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_runtime.router.access.caller import ANONYMOUS, Caller, Priority
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.images import shows_images
 from agent_runtime.router.dialects.operations import (
@@ -20,9 +21,9 @@ from agent_runtime.router.dialects.operations import (
     requested_model,
 )
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState, Replica
-from agent_runtime.router.policy import Asking, Kind, Policy
+from agent_runtime.router.policy import Asking, Classified, Kind, Policy
 from agent_runtime.router.resolve import Draw, candidates, choose, draw, forms
-from agent_runtime.router.wishes import Priority, Wishes
+from agent_runtime.router.wishes import NO_WISHES, Wishes
 from fleet_spec.governance_spec import Tier
 
 
@@ -58,19 +59,10 @@ class Decision:
     """Whether the request is pinned to the fleet itself."""
     alias: str = ""
     """The alias that it was asked by, where that stands for several models."""
-
-
-@dataclass(slots=True)
-class Caller:
-    """Who asks, as far as routing is concerned."""
-
-    key: str = ""
-    private: bool = False
+    affinity: int | None = None
+    """What it should find its replica by: see :meth:`ModelState.affinity`."""
     priority: Priority = "normal"
-    wishes: Wishes = field(default_factory=Wishes)
-
-
-ANYBODY = Caller()
+    """Its turn among requests that wait."""
 
 
 def route(
@@ -80,8 +72,10 @@ def route(
     body: dict[str, Any],
     *,
     now: float,
-    caller: Caller = ANYBODY,
+    caller: Caller = ANONYMOUS,
+    wishes: Wishes = NO_WISHES,
     policy: Policy | None = None,
+    seen: Classified | None = None,
     draw: Draw = draw,
 ) -> Decision:
     """Decide over a request.
@@ -93,18 +87,23 @@ def route(
         body: The same, decoded.
         now: The event loop's time.
         caller: Who asks.
+        wishes: What the client says of how it is to be treated.
         policy: The rules for tiers beyond the fleet; without any, nothing goes there.
+        seen: What a look at the prompt has told, where it was looked at before.
         draw: Chooses among the arms of an alias.
 
     Raises:
-        RequestError: in the client's words: 400 a field is wrong, or the model cannot do this; 403 it is private and
-            asked to leave; 404 there is no such model; 429 the money is spent; 503 nothing can be reached.
+        RequestError: in the client's words: 400 a field is wrong, or the model cannot do this; 403 the key may not
+            ask for it, or it is private and asked to leave; 404 there is no such model; 429 the money is spent;
+            503 nothing can be reached.
     """
     name = requested_model(operation, body)
     arms = candidates(fleet, name)
     outside = _outside(fleet, name, arms) if fleet.tiers and policy is not None else {}
     if not arms and not outside:
         raise unknown_model(fleet, name)
+    if caller.models:
+        caller.demand_model(name, [model.name for model, _ in arms])
     able, unable = _able(name, arms, operation, body)
     if unable is not None and not outside:
         raise unable
@@ -118,7 +117,7 @@ def route(
             raise unreachable(able[0][0], now)
     if not outside or policy is None:
         assert local is not None  # noqa: S101 - without tiers, what is able was chosen or refused above
-        return _decided(Decision(operation, raw, body, local, None), now)
+        return _decided(Decision(operation, raw, body, local, None), now, caller, wishes)
     tiers: dict[Tier, ModelState] = {}
     if able:
         tiers["local"] = local or able[0][0]
@@ -128,29 +127,51 @@ def route(
     }
     if not tiers:
         raise _unable(name, operation.name, next(iter(outside.values())))
-    asking = Asking(operation.dialect, body, len(raw), caller.key, caller.private, caller.priority, caller.wishes)
+    priority = caller.priority(wishes.priority)
+    asking = Asking(operation.dialect, body, len(raw), caller.name, caller.private, priority, wishes, seen)
     order = policy.order(asking, tiers, lambda model: _reachable(model, now))
     decision = Decision(operation, raw, body, order.models[0], None)
     decision.further = order.models[1:]
     decision.kind, decision.reason, decision.private = order.kind, order.reason, order.private
-    return _decided(decision, now)
+    return _decided(decision, now, caller, wishes)
 
 
-def _decided(decision: Decision, now: float) -> Decision:
-    """Plan the first attempt."""
+def _decided(decision: Decision, now: float, caller: Caller, wishes: Wishes) -> Decision:
+    """Plan the first attempt, or have the request wait for it."""
     model = decision.model
     answered = answer_without_work(decision.operation, decision.body, model.entry.engine)
     if answered is not None:
         decision.answer = answered
         return decision
     decision.call = call_for(decision, model)
-    decision.replica = model.pick(now, frozenset())
+    if len(model.replicas) > 1:
+        decision.affinity = model.affinity(wishes.session or _user(decision), decision.body)
+    decision.replica = model.admit(now, decision.affinity)
     if decision.replica is None:
-        further = _advance(decision, now)
-        if further is None:
-            raise unreachable(model, now)
-        decision.model, decision.replica, decision.call = further.model, further.replica, further.call
+        decision.priority = caller.priority(wishes.priority)
+        _go_elsewhere(decision, now)
     return decision
+
+
+def _user(decision: Decision) -> str:
+    """Whom the client asks for, where OpenAI's dialect says so."""
+    user: object = decision.body.get("user")
+    return user if isinstance(user, str) and decision.operation.dialect == "openai" else ""
+
+
+def _go_elsewhere(decision: Decision, now: float) -> None:
+    """No replica may have a request now: it waits for room; for a sleeping model only where nobody else answers."""
+    model = decision.model
+    asleep = model.asleep()
+    if model.may_wait(now) and not asleep:
+        return
+    further = next_choice(decision, now)
+    if further is not None:
+        if asleep:
+            model.missed(now)
+        decision.model, decision.replica, decision.call = further.model, further.replica, further.call
+    elif not asleep:
+        raise unreachable(model, now)
 
 
 def call_for(decision: Decision, model: ModelState) -> Call:
@@ -173,13 +194,14 @@ def call_for(decision: Decision, model: ModelState) -> Call:
 
 def another(decision: Decision, current: Attempt, tried: set[EndpointState], now: float) -> Attempt | None:
     """Where to try again a request of which the client has seen nothing yet: elsewhere, or with the next choice."""
-    replica = current.model.pick(now, tried)
+    replica = current.model.pick(now, tried, decision.affinity)
     if replica is not None:
         return Attempt(current.model, replica, current.call)
-    return _advance(decision, now)
+    return next_choice(decision, now)
 
 
-def _advance(decision: Decision, now: float) -> Attempt | None:
+def next_choice(decision: Decision, now: float) -> Attempt | None:
+    """The first of the further choices that has a replica for the request, which has a right to each of them."""
     while decision.further:
         model = decision.further.pop(0)
         replica = model.pick(now, frozenset())
@@ -201,13 +223,20 @@ def unknown_model(fleet: FleetState, name: str) -> RequestError:
 def unreachable(model: ModelState, now: float) -> RequestError:
     """The refusal where no endpoint of a model can be reached, with why."""
     problems = "; ".join(
-        f"{replica.endpoint.url}: {replica.endpoint.problem or 'busy being tried'}" for replica in model.replicas
+        f"{replica.endpoint.url}: {replica.problem or 'busy being tried'}" for replica in model.replicas[:3]
     )
     error = RequestError(
         503,
         f"model '{model.name}' cannot be reached now ({problems or 'it has no endpoints'})",
         code="model_unreachable",
     )
+    error.headers["Retry-After"] = str(model.retry_after_seconds(now))
+    return error
+
+
+def overloaded(model: ModelState, problem: str, now: float) -> RequestError:
+    """The refusal of a request that has waited in vain, or may not wait."""
+    error = RequestError(503, problem, code="overloaded")
     error.headers["Retry-After"] = str(model.retry_after_seconds(now))
     return error
 
@@ -251,7 +280,7 @@ def _unable(name: str, what: str, model: ModelState) -> RequestError:
 
 
 def _reachable(model: ModelState, now: float) -> bool:
-    return any(replica.endpoint.may_be_tried(now) for replica in model.replicas)
+    return model.answers(now) or model.may_wait(now)
 
 
 def wanted_name(body: Mapping[str, Any]) -> str:

@@ -6,50 +6,47 @@ import asyncio
 import contextlib
 import errno
 import importlib
-import ipaddress
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 from agent_runtime.discovery import ContractFile
+from agent_runtime.router.governance import Governance
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.service import Router
+from agent_runtime.router.settings import Settings
+from agent_runtime.router.workers import run_workers
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8080
 
-
-def serve(
-    fleet: Path,
-    *,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
-    limits: Limits | None = None,
-    log: Log | None = None,
-) -> int:
+def serve(settings: Settings, *, limits: Limits | None = None, log: Log | None = None) -> int:
     """Run a router until SIGTERM or SIGINT, and give its exit code.
 
     Args:
-        fleet: the contract's file. It is followed while the router runs.
-        host: an address of this machine's loopback.
-        port: 0 takes a free one; the log's ``listening`` line tells which.
-        limits: how long and how much a request may take.
-        log: where events go; stderr by default.
+        settings: What the command line says.
+        limits: How long and how much a request may take.
+        log: Where events go; stderr by default.
 
     Raises:
-        BadInputError: the host is not on loopback, the port is taken, or there is no usable contract.
+        BadInputError: an address that cannot be had, no usable contract, secrets that cannot be used, or a
+            router beyond loopback that knows no key.
     """
-    _demand_loopback(host)
-    if not 0 <= port <= 65535:
-        raise BadInputError(f"--port {port} is no port: choose one from 1 to 65535, or 0 for a free one.")
-    source = ContractFile(fleet)
+    settings.check()
+    log = log or Log()
+    source = ContractFile(settings.fleet)
     contract = source.load()
-    run = _run(source, contract, host, port, limits or Limits(), log or Log())
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(run)
+    try:
+        if settings.workers > 1 and settings.seat is None:
+            # Whatever is wrong is told once, by the parent.
+            Governance.check(settings, contract)
+            command = settings.worker_command()
+            return run_workers(command, host=settings.host, port=settings.port, workers=settings.workers, log=log)
+        run = _run(source, contract, settings, limits or Limits(), log)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(run)
+    except OSError as error:
+        raise _cannot_listen(settings.host, settings.port, error) from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -59,7 +56,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-async def _run(source: ContractFile, contract: FleetContract, host: str, port: int, limits: Limits, log: Log) -> int:
+async def _run(source: ContractFile, contract: FleetContract, settings: Settings, limits: Limits, log: Log) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     impatient = asyncio.Event()
@@ -72,11 +69,9 @@ async def _run(source: ContractFile, contract: FleetContract, host: str, port: i
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
-    router = Router(source, contract, limits, log)
-    try:
-        await router.start(host, port)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from error
+    governance = Governance.of(settings, contract, log)
+    router = Router(source, contract, limits, log, governance, settings.seat, on_orphaned=stop.set)
+    await router.start(settings.host, settings.port, reuse_port=settings.seat is not None)
     await stop.wait()
     draining = loop.create_task(router.drain())
     hurrying = loop.create_task(impatient.wait())
@@ -87,18 +82,6 @@ async def _run(source: ContractFile, contract: FleetContract, host: str, port: i
     return 0
 
 
-def _demand_loopback(host: str) -> None:
-    local = host == "localhost"
-    if not local:
-        with contextlib.suppress(ValueError):
-            local = ipaddress.ip_address(host).is_loopback
-    if not local:
-        raise BadInputError(
-            f"--host {host} is not an address of this machine's loopback. The router asks for no keys, so it "
-            "listens on 127.0.0.1, ::1 or localhost only."
-        )
-
-
 def _cannot_listen(host: str, port: int, error: OSError) -> BadInputError:
     if error.errno == errno.EADDRINUSE:
         return BadInputError(
@@ -106,4 +89,4 @@ def _cannot_listen(host: str, port: int, error: OSError) -> BadInputError:
             "shows it), or choose another port with --port."
         )
     reason = error.strerror or str(error)
-    return BadInputError(f"cannot listen on {host} port {port}: {reason}. Choose another with --port.")
+    return BadInputError(f"cannot listen on {host} port {port}: {reason}. Choose another with --host and --port.")

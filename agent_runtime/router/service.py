@@ -4,38 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 from agent_runtime.discovery import ContractFile
-from agent_runtime.router import local
+from agent_runtime.router import fleet_view, local
 from agent_runtime.router.accounts import Account
-from agent_runtime.router.delivery import Asked
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.admission import Admission
+from agent_runtime.router.balancing.discovery import Resolver
 from agent_runtime.router.dialects.errors import RequestError
-from agent_runtime.router.dialects.fields import decode_object
-from agent_runtime.router.dialects.operations import OPERATIONS, Operation
 from agent_runtime.router.dialects.replies_to_ollama import timestamp
-from agent_runtime.router.exchange import Exchange
-from agent_runtime.router.fleet_state import FleetState
-from agent_runtime.router.guard import PREFLIGHT, refuse_strangers
+from agent_runtime.router.exposition import Family
+from agent_runtime.router.fleet_state import FleetChange, FleetState
+from agent_runtime.router.governance import Governance
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.metrics import Metrics
 from agent_runtime.router.probes import Prober
 from agent_runtime.router.request import Request
-from agent_runtime.router.routing import Decision, route
+from agent_runtime.router.workers import Seat
 from fleet_spec.contract import FleetContract
 
 
 class Router:
     """Answers requests for a fleet. ``start`` and ``drain`` begin and end it; it must live in one event loop."""
 
-    def __init__(self, source: ContractFile, contract: FleetContract, limits: Limits, log: Log) -> None:
+    def __init__(
+        self,
+        source: ContractFile,
+        contract: FleetContract,
+        limits: Limits,
+        log: Log,
+        governance: Governance | None = None,
+        seat: Seat | None = None,
+        on_orphaned: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a router in the running event loop.
+
+        Args:
+            source: The contract's file.
+            contract: What it holds now.
+            limits: How long and how much a request may take.
+            log: Where events go.
+            governance: Keys and rules; nobody is asked for a key without any.
+            seat: Which of several workers this is.
+            on_orphaned: Called where the parent of several workers has ended.
+        """
         self.limits = limits
         self.log = log
         self.metrics = Metrics()
-        self.fleet = FleetState()
+        self.governance = governance or Governance.ungoverned(log)
+        self.fleet = FleetState(self.governance.tier_key)
+        self.seat = seat
         self.draining = False
         self.connections: set[ClientConnection] = set()
         self.contract_problem: str | None = None
@@ -46,22 +67,32 @@ class Router:
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self._source = source
-        self._account = Account(self.metrics, log, limits, self.loop)
-        self._prober = Prober(self._account, limits)
+        self._contract = contract
+        self._on_orphaned = on_orphaned
+        self.account = Account(self.metrics, log, limits, self.loop, self.governance)
+        self._admission = Admission(self)
+        self._prober = Prober(self.account, limits)
+        self._resolver = Resolver()
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._next_poll = 0.0
         self._date_second: int = 0
         self._take_in(contract)
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen, and give the port: the one asked for, or a free one for 0.
+
+        Args:
+            host: The address.
+            port: The port.
+            reuse_port: Whether other workers listen there too.
 
         Raises:
             OSError: the address cannot be had.
         """
+        await self.governance.start()
         self._server = await self.loop.create_server(
-            lambda: ClientConnection(self, self.loop), host, port, backlog=2048
+            lambda: ClientConnection(self, self.loop), host, port, backlog=2048, reuse_port=reuse_port
         )
         bound: int = self._server.sockets[0].getsockname()[1]
         self._tick()
@@ -78,7 +109,7 @@ class Router:
     async def drain(self) -> bool:
         """Stop listening, let what is in flight finish, and close. False where some of it had to be cut off."""
         self.draining = True
-        in_flight = len(self._account.exchanges)
+        in_flight = len(self.account.exchanges)
         self.log.event("draining", in_flight=in_flight, limit_seconds=self.limits.drain_seconds)
         if self._server is not None:
             self._server.close()
@@ -87,14 +118,16 @@ class Router:
             connection.drain()
         while self.connections and self.loop.time() < deadline:
             await asyncio.sleep(0.02)
-        cut_off = len(self._account.exchanges)
+        cut_off = len(self.account.exchanges)
         for connection in list(self.connections):
             connection.transport.abort()
         if self._ticking is not None:
             self._ticking.cancel()
         await self._prober.stop()
+        await self._resolver.stop()
         for endpoint in self.fleet.endpoints.values():
             endpoint.close_idle()
+        await self.governance.close()
         # One more turn of the loop, in which the closed connections are told so.
         await asyncio.sleep(0)
         self.log.event("stopped", cut_off=cut_off)
@@ -104,83 +137,62 @@ class Router:
 
     def handle(self, client: ClientConnection, request: Request) -> None:
         """Answer a request, or see to it that it is answered."""
-        try:
-            refuse_strangers(request)
-            operation = OPERATIONS.get(request.path)
-            if request.method == "OPTIONS" and request.origin:
-                self._account.answered_here(request, 200)
-                client.respond(request, 200, b"", headers=PREFLIGHT)
-            elif operation is not None:
-                _demand(request, "POST")
-                body = decode_object(request.body)
-                decision = route(self.fleet, operation, request.body, body, now=self.loop.time())
-                self._carry_out(client, request, operation, decision)
-            else:
-                self._handle_local(client, request)
-        except RequestError as error:
-            self.refuse(client, request, error)
-        except RecursionError:
-            self.refuse(client, request, RequestError(400, "the request body is nested too deeply"))
-        except Exception as error:  # a fault of the router's own must not leave its client without an answer
-            self.log.event("fault", level="error", path=request.path, problem=repr(error))
-            self.refuse(client, request, RequestError(500, "the router failed at this request; its log says more"))
-
-    def _handle_local(self, client: ClientConnection, request: Request) -> None:
-        path = request.path
-        answer = local.LOCAL.get(path)
-        if answer is None and path.startswith("/v1/models/"):
-            answer = local.one_model
-        if answer is not None:
-            _demand(request, "GET", "HEAD")
-            self.answer(client, request, *answer(self, request))
-        elif path == "/api/ps":
-            _demand(request, "GET", "HEAD")
-            local.Deferred(self, client, request, local.ps(self))
-        elif path == "/api/show":
-            _demand(request, "POST")
-            self._carry_out(client, request, local.SHOW, local.show(self, request))
-        else:
-            raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
-
-    def _carry_out(self, client: ClientConnection, request: Request, operation: Operation, decision: Decision) -> None:
-        if decision.replica is None or decision.call is None:
-            self._account.answered_here(request, 200, decision.model.name)
-            client.respond(
-                request,
-                200,
-                encode(decision.answer),
-                headers={"X-Paddock-Model": decision.model.name},
-            )
-            return
-        asked = Asked(client, request, operation, decision, decision.call, self.limits, self.loop)
-        Exchange(self._account, asked, decision.replica).start()
+        self._admission.handle(client, request)
 
     def answer(self, client: ClientConnection, request: Request, status: int, body: bytes, content_type: str) -> None:
         """Write an answer of the router's own."""
         if request.path not in local.QUIET:
-            self._account.answered_here(request, status)
+            self.account.answered_here(request, status)
         client.work = None
         client.respond(request, status, body, content_type=content_type)
 
     def refuse(self, client: ClientConnection, request: Request, error: RequestError) -> None:
         """Write an error."""
-        self._account.answered_here(request, error.status)
+        self.account.answered_here(request, error.status)
         client.work = None
         client.respond_error(request, error)
 
+    def fault(self, client: ClientConnection, request: Request, error: Exception) -> None:
+        """Write an error that is the router's own."""
+        self.log.event("fault", level="error", path=request.path, problem=repr(error))
+        self.refuse(client, request, RequestError(500, "the router failed at this request; its log says more"))
+
     def note_refusal(self, request: Request, status: int) -> None:
         """A request was refused before it came here."""
-        self._account.answered_here(request, status)
+        self.account.answered_here(request, status)
+
+    def families(self) -> list[Family]:
+        """Everything that is measured, of all workers together."""
+        own = self.families_here()
+        return own if self.seat is None else self.seat.together(own)
+
+    def families_here(self) -> list[Family]:
+        """Everything that this process has measured."""
+        fleet = self.fleet
+        return (
+            self.metrics.families(
+                active={name: model.demand(self.loop.time()) for name, model in fleet.models.items()},
+                endpoints=[
+                    (name, replica.endpoint.url, replica.endpoint.health == "up", replica.endpoint.outstanding)
+                    for name, model in fleet.models.items()
+                    for replica in model.replicas
+                ],
+                connections=len(self.connections),
+            )
+            + self.governance.families()
+            + fleet_view.families(fleet, self.loop.time())
+        )
 
     # The contract
 
     def _take_in(self, contract: FleetContract) -> None:
+        self._contract = contract
+        self.governance.take_in(contract)
         change = self.fleet.apply(contract)
         self.contract_problem = None
         self.metrics.last_reload_ok = True
         self.metrics.last_reload_timestamp_seconds = time.time()
-        for endpoint in change.removed:
-            endpoint.close_idle()
+        self._settle(change)
         self.log.event(
             "contract",
             stack=contract.stack,
@@ -188,6 +200,28 @@ class Router:
             added=[endpoint.url for endpoint in change.added],
             removed=[endpoint.url for endpoint in change.removed],
         )
+
+    def _settle(self, change: FleetChange) -> None:
+        """Let what has left the fleet go, and those who wait have what has come."""
+        for endpoint in change.removed:
+            endpoint.close_idle()
+        for waiting in change.homeless:
+            waiting.reconsider()
+        self.fleet.serve_waiting(self.loop.time())
+
+    def _look_up(self, now: float) -> None:
+        """Follow the names under which endpoints are found."""
+        changed = self._resolver.tick(self.fleet.names_looked_up.values(), now)
+        for name in changed:
+            self.log.event(
+                "name",
+                level="warning" if name.problem else "info",
+                host=name.host,
+                addresses=name.addresses,
+                problem=name.problem,
+            )
+        if changed:
+            self._settle(self.fleet.readdress())
 
     def _follow(self) -> None:
         change = self._source.poll()
@@ -211,22 +245,30 @@ class Router:
         if second != self._date_second:
             self._date_second = second
             self.date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
-        for exchange in list(self._account.exchanges):
+        for exchange in list(self.account.exchanges):
             exchange.tick(now)
         for connection in list(self.connections):
             connection.tick(now)
         for endpoint in self.fleet.endpoints.values():
             endpoint.close_stale(now, self.limits.upstream_keep_alive_seconds)
+        self._look_up(now)
         self._prober.tick(self.fleet.endpoints.values(), now)
+        self.fleet.serve_waiting(now)
         if now >= self._next_poll:
             self._next_poll = now + self.limits.contract_poll_seconds
+            if self.governance.poll_secrets():
+                self._take_in(self._contract)
             self._follow()
+            self._look_around()
+        self.governance.tick()
         self.log.flush()
         self._ticking = self.loop.call_later(self.limits.tick_seconds(), self._tick)
 
-
-def _demand(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        error = RequestError(405, f"{request.method} is not possible at {request.path}")
-        error.headers["Allow"] = ", ".join(methods)
-        raise error
+    def _look_around(self) -> None:
+        """What one of several workers owes to the others."""
+        if self.seat is None:
+            return
+        self.seat.tell(self.families_here())
+        if self.seat.orphaned and self._on_orphaned is not None and not self.draining:
+            self.log.event("parent_gone", level="warning")
+            self._on_orphaned()

@@ -75,11 +75,19 @@ class _Framing:
 
 
 class _Unframing(_Framing):
-    """Follows chunked framing and hands on what is in it."""
+    """Follows chunked framing and keeps what is in it, until all that was read is handed on at once."""
 
-    def __init__(self, sink: BodySink) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.on_body = sink.write
+        self._parts: list[bytes] = []
+        self.on_body = self._parts.append
+
+    def taken(self) -> bytes:
+        """What was in the chunks since this was last asked."""
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        return data
 
 
 def _drop(data: bytes) -> None:
@@ -124,8 +132,14 @@ class UpstreamConnection(asyncio.Protocol):
         """The server has been reached."""
         self.transport = transport  # type: ignore[assignment]
 
-    def send(self, head: bytes, body: bytes, handler: ReplyHandler) -> None:
-        """Send a request; ``handler`` gets the answer."""
+    def ask(self, method: bytes, path: str, body: bytes, handler: ReplyHandler) -> None:
+        """Send a request; ``handler`` gets the answer. ``path`` is one of the engine's own."""
+        endpoint = self.endpoint
+        head = f"{endpoint.base_path}{path} HTTP/1.1\r\n".encode("latin-1", "replace")
+        length = b"Content-Length: %d\r\n\r\n" % len(body) if method == b"POST" else b"\r\n"
+        self._send(b"%b %b%b%b" % (method, head, endpoint.head_lines(), length), body, handler)
+
+    def _send(self, head: bytes, body: bytes, handler: ReplyHandler) -> None:
         assert self.transport is not None  # noqa: S101 - send follows connection_made
         self.handler = handler
         self.idle_since = None
@@ -180,7 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._write = sink.write
         self._raw = not sink.unframe
         if head.chunked:
-            self._framing = _Unframing(sink) if sink.unframe else _Framing()
+            self._framing = _Unframing() if sink.unframe else _Framing()
             self._parser = httptools.HttpResponseParser(self._framing)
             self._parser.feed_data(_CHUNKED_HEAD)
         elif head.length is not None:
@@ -194,16 +208,15 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserError as error:
+                if isinstance(framing, _Unframing):
+                    self._hand_on(framing.taken())
                 if self.handler is handler:
                     self._lose("invalid", f"broke HTTP's framing: {error}")
-                return
-            if self.handler is not handler:
                 return
             if framing.messages > 1:
                 self._lose("invalid", "sent more than its answer")
                 return
-            if self._raw and data:
-                self._write(data)
+            self._hand_on(framing.taken() if isinstance(framing, _Unframing) else data)
             if framing.complete and self.handler is handler:
                 self._end(handler)
             return
@@ -219,6 +232,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._write(data)
         if self._left == 0 and self.handler is handler:
             self._end(handler)
+
+    def _hand_on(self, data: bytes) -> None:
+        if data:
+            self._write(data)
 
     def _end(self, handler: ReplyHandler) -> None:
         keep = self._head is not None and self._head.keep_alive

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, cast
 
+from agent_runtime.router.access.caller import Priority
 from agent_runtime.router.dialects.errors import RequestError
 from fleet_spec.governance_spec import Tier
-
-Priority = Literal["high", "normal", "low"]
 
 _PREFIX: Final = b"x-paddock-"
 _MAX_SESSION_BYTES: Final = 256
@@ -36,7 +35,7 @@ class Wishes:
     """traceparent, as W3C's Trace Context has it."""
 
 
-_NONE: Final = Wishes()
+NO_WISHES: Final = Wishes()
 
 
 def wishes_of(headers: list[tuple[bytes, bytes]]) -> Wishes:
@@ -59,7 +58,7 @@ def wishes_of(headers: list[tuple[bytes, bytes]]) -> Wishes:
             found = found or Wishes()
             found.trace_parent = value
     # Nothing changes what nobody said: one object serves all requests without a wish.
-    return found or _NONE
+    return found or NO_WISHES
 
 
 def _wish(wishes: Wishes, name: bytes, value: str) -> None:

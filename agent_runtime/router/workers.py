@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -91,7 +90,7 @@ def run_workers(command: Sequence[str], *, host: str, port: int, workers: int, l
     """Run workers until SIGTERM or SIGINT, and give the exit code.
 
     Args:
-        command: What starts one worker; its address, its number and the shared directory are added.
+        command: What starts one worker; its address, its seat and the shared directory are added.
         host: Where they listen.
         port: 0 takes a free one.
         workers: How many.
@@ -173,8 +172,3 @@ class _Parent:
                 await asyncio.wait_for(self._stopping.wait(), back_off)
                 return 0
             back_off = min(2 * back_off, _LONGEST_BACK_OFF_SECONDS)
-
-
-def worker_command() -> list[str]:
-    """What starts a router as this process was started."""
-    return [sys.executable, "-m", "agent_runtime.router"]

@@ -2,11 +2,12 @@
 
 A llama.cpp server that is asked for a whole answer computes it to its end, whether or not anybody still waits
 for it, and says nothing meanwhile. Asked for a stream it stops when its client leaves, and can be seen to be
-at work. So it is always asked for a stream, and who wants the answer whole gets the stream put together.
+at work. So it is asked for a stream, and who wants the answer whole gets the stream put together.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,13 +26,22 @@ _ONLY_WHOLE: Final = frozenset(
 )
 """What makes a stream say more, or less, than the whole answer: of an answer that has to have a form, llama.cpp
 leaves out of a stream what it cannot make sense of yet."""
+_SHORT_TOKENS: Final = 32
+"""An answer of so few tokens is over before much could be saved by stopping it."""
+_ALIKE: Final = re.compile(rb'(data: [^\n]*?"(?:content|reasoning_content|text)":")[^"\\\n]+("[^\n]*\n\n)')
+_KINDS_OF_EVENTS: Final = 3
+"""How many kinds of events with text are joined: the first, those with thoughts, and those with the answer."""
+_ERROR_MARKS: Final = (b"error:", b'data: {"error"')
 
 
 def asked_in_pieces(engine: EngineName, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A request for a whole answer as one for a stream; None where a stream would not say all that is asked for."""
+    """A request for a whole answer as one for a stream; None where that would gain nothing, or not say all."""
     if engine != "llamacpp" or path not in _KINDS or body.get("n") not in (None, 1) or not _ONLY_WHOLE.isdisjoint(body):
         return None
     if path == "/v1/completions" and not isinstance(body.get("prompt"), str):
+        return None
+    limit: object = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("n_predict")
+    if isinstance(limit, int) and 0 < limit <= _SHORT_TOKENS:
         return None
     return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
@@ -51,12 +61,12 @@ class Collection:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
 
-class Assembly:
+class Assembly(Collection):
     """Takes a stream in, and gives the answer that the server would have given in one piece."""
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self._kind = _KINDS[path]
-        self._events = EventSplitter()
         self._head: dict[str, Any] = {}
         self._role = "assistant"
         self._texts: dict[str, list[str]] = {}
@@ -64,27 +74,25 @@ class Assembly:
         self._logprobs: list[Any] = []
         self._finish_reason: str | None = None
         self._end: dict[str, Any] = {}
-        self._complete = False
 
     def feed(self, data: bytes) -> None:
         """Take in more of the stream.
 
         Raises:
-            BadReplyError: it is an error, or cannot be read.
+            BadReplyError: it is an error.
         """
-        for payload in self._events.feed(data):
-            if payload == b"[DONE]":
-                self._complete = True
-            elif not self._complete:
-                self._take(decode_reply(payload))
+        self._parts.append(data)
+        if data.startswith(_ERROR_MARKS):
+            for payload in EventSplitter().feed(data):
+                decode_reply(payload)
 
     def body(self) -> bytes:
         """The whole answer.
 
         Raises:
-            BadReplyError: the stream ended before the answer did.
+            BadReplyError: the stream ended before the answer did, is an error, or cannot be read.
         """
-        if not self._complete:
+        if not self._read(EventSplitter().feed(_joined(super().body()))):
             raise BadReplyError("the model server broke its answer off")
         return encode(
             {
@@ -98,6 +106,14 @@ class Assembly:
                 "timings": self._end.get("timings"),
             }
         )
+
+    def _read(self, payloads: list[bytes]) -> bool:
+        """Take events in up to the end mark. False where there is none."""
+        for payload in payloads:
+            if payload == b"[DONE]":
+                return True
+            self._take(decode_reply(payload))
+        return False
 
     def _take(self, chunk: dict[str, Any]) -> None:
         if not self._head:
@@ -122,3 +138,19 @@ class Assembly:
         message: dict[str, Any] = {"role": self._role, "content": "", **said}
         choice: dict[str, Any] = {"finish_reason": self._finish_reason, "index": 0, "message": message}
         return choice if logprobs is None else {**choice, "logprobs": logprobs}
+
+
+def _joined(stream: bytes) -> bytes:
+    """The stream with neighbours that are alike but for their text made one, so that few are left to decode.
+
+    Where the text of one ends and that of the next begins, the same bytes stand every time. They have bare
+    quotation marks in them, so they cannot be found inside of a text.
+    """
+    at = 0
+    for _ in range(_KINDS_OF_EVENTS):
+        match = _ALIKE.search(stream, at)
+        if match is None:
+            break
+        stream = stream.replace(match[2] + match[1], b"")
+        at = stream.find(b"\n\n", match.start())
+    return stream

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, Literal, cast
 
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.compact import decode, encode
 
 Dialect = Literal["ollama", "openai"]
 
@@ -80,10 +81,14 @@ def message_of(error: object) -> str | None:
 
 def message_in(body: bytes, status: int) -> str:
     """The text of an engine's error body, whatever shape it has."""
-    try:
-        found = message_of(json.loads(body))
-    except ValueError:
-        found = None
+    decoded: object = None
+    with contextlib.suppress(ValueError, RecursionError):
+        decoded = decode(body)
+    found = message_of(decoded)
+    if found is None and isinstance(decoded, dict):
+        # vLLM's older servers, and what its framework says itself.
+        fields = cast("dict[str, object]", decoded)
+        found = next((text for name in ("message", "detail") if isinstance(text := fields.get(name), str)), None)
     if found is not None:
         return found
     text = body[:500].decode("utf-8", "replace").strip()

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+import orjson
+
 from agent_runtime.router.dialects.errors import RequestError
 
 NUMBER: Final = (int, float)
@@ -41,19 +43,28 @@ def decode_object(body: bytes) -> dict[str, Any]:
     Raises:
         RequestError: 400, it is empty, not JSON, or not an object.
     """
+    value: object
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        value = _decode_slowly(body)
+    if not isinstance(value, dict):
+        raise RequestError(400, "the request body must be a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _decode_slowly(body: bytes) -> object:
+    """What the fast decoder does not take: halves of characters, a mark at the beginning, and mistakes."""
     if not body.strip():
         raise RequestError(400, "missing request body")
     try:
-        value: object = _DECODER.decode(body.decode("utf-8-sig"))
+        return _DECODER.decode(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the request body is not UTF-8: byte {error.start}") from error
     except RecursionError as error:
         raise RequestError(400, "the request body is nested too deeply") from error
     except ValueError as error:
         raise RequestError(400, f"the request body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RequestError(400, "the request body must be a JSON object")
-    return cast("dict[str, Any]", value)
 
 
 def check(value: object, kind: Kind, path: str) -> None:

@@ -19,11 +19,17 @@ class LineSplitter:
             self._pieces.clear()
         if rest:
             self._pieces.append(rest)
+        # A line may end with what came in the read before.
         return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
     def rest(self) -> bytes:
         """What came after the last line end."""
         return b"".join(self._pieces)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits for the end of its line."""
+        return not self._pieces
 
 
 class EventSplitter:
@@ -38,6 +44,14 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the events that ``data`` completes."""
+        if data.startswith(b"data: ") and data.endswith(b"\n\n") and self.empty and b"\r" not in data:
+            # Whole events of one line each, as nearly every read of a model server's stream brings them.
+            whole = data[6:-2].split(b"\n\ndata: ")
+            if data.count(b"\n") == 2 * len(whole):
+                return whole
+        return self._feed_lines(data)
+
+    def _feed_lines(self, data: bytes) -> list[bytes]:
         events: list[bytes] = []
         for line in self._lines.feed(data):
             if not line:
@@ -54,3 +68,8 @@ class EventSplitter:
     def rest(self) -> bytes:
         """The data of an event that was begun and not ended."""
         return b"\n".join([*self._data, self._lines.rest()]).strip()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no event is begun that has not ended."""
+        return not self._data and self._lines.empty

@@ -14,4 +14,8 @@ def shows_images(dialect: Dialect, body: Mapping[str, Any]) -> bool:
     turns = sections(body.get("messages"))
     if dialect == "ollama":
         return bool(body.get("images")) or any(turn.get("images") for turn in turns)
-    return any(part.get("type") == "image_url" for turn in turns for part in sections(turn.get("content")))
+    turns += sections(body.get("input"))  # of /v1/responses
+    return any(part.get("type") in _IMAGES for turn in turns for part in sections(turn.get("content")))
+
+
+_IMAGES = ("image_url", "input_image")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from agent_runtime.router.dialects import infill
 from agent_runtime.router.dialects.assembly import asked_in_pieces
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import Dialect, RequestError
@@ -36,6 +37,7 @@ from agent_runtime.router.dialects.requests_to_openai import (
     generate_to_openai,
 )
 from agent_runtime.router.dialects.stops import with_stops
+from agent_runtime.router.dialects.too_long import refuse_certainly_too_long
 from fleet_spec.contract import EngineName
 
 _OLLAMA_FIELDS: dict[str, Kind] = {"stream": bool, "options": dict, "format": (str, dict)}
@@ -109,6 +111,23 @@ OPENAI_EMBEDDINGS = Operation(
     "embeddings", "openai", "/v1/embeddings", EMBEDDING, {"input": TEXT_OR_LIST, "encoding_format": str}
 )
 
+OPENAI_RESPONSES = Operation(
+    "responses",
+    "openai",
+    "/v1/responses",
+    CHAT,
+    {
+        "input": TEXT_OR_LIST,
+        "instructions": str,
+        "tools": list,
+        "stream": bool,
+        "temperature": NUMBER,
+        "top_p": NUMBER,
+        "max_output_tokens": int,
+    },
+)
+"""Passed on as it is: every engine has it, and none of them can be asked for it in other words."""
+
 OPERATIONS: dict[str, Operation] = {
     operation.path: operation
     for operation in (
@@ -119,6 +138,7 @@ OPERATIONS: dict[str, Operation] = {
         OPENAI_CHAT,
         OPENAI_COMPLETIONS,
         OPENAI_EMBEDDINGS,
+        OPENAI_RESPONSES,
     )
 }
 
@@ -162,9 +182,16 @@ def requested_model(operation: Operation, body: Mapping[str, Any]) -> str:
 
 
 def answer_without_work(operation: Operation, body: Mapping[str, Any], engine: EngineName) -> dict[str, Any] | None:
-    """The answer to a request that only loads or unloads a model, where the engine knows no such thing."""
-    if engine == "ollama" or operation not in (OLLAMA_CHAT, OLLAMA_GENERATE):
+    """The answer to a request that only loads or unloads a model, where the engine knows no such thing.
+
+    Nothing to embed is such a request too.
+    """
+    if engine == "ollama" or operation.dialect != "ollama":
         return None
+    if operation is OLLAMA_EMBED:
+        return None if body.get("input") else {"model": body["model"], "embeddings": []}
+    if operation is OLLAMA_EMBEDDINGS:
+        return None if body.get("prompt") else {"embedding": []}
     chat = operation is OLLAMA_CHAT
     if body.get("messages") if chat else body.get("prompt"):
         return None
@@ -197,10 +224,12 @@ def plan(
     """
     stream: object = body.get("stream")
     streamed = operation.streams_by_default if stream is None else bool(stream)
+    cuts = engine == "ollama" and operation.dialect == "ollama"
+    refuse_certainly_too_long(operation.dialect, raw, body, context_length, cuts=cuts)
     asked = with_stops(operation.dialect, body, stops)
     if asked is not body:
         body, raw = asked, b""
-    if engine_dialect(engine) == operation.dialect:
+    if engine_dialect(engine) == operation.dialect or operation is OPENAI_RESPONSES:
         return _same_dialect(operation, raw, body, streamed, engine, engine_model)
     model = str(body["model"])
     path, translation, translator = _TRANSLATIONS[operation.path](
@@ -224,7 +253,7 @@ def _same_dialect(
         body = {**body, "model": engine_model}
     translator: Callable[[], ReplyTranslator] | None = None
     # llama.cpp tells its counts at the end of every stream; the others only where they are asked to.
-    if streamed and engine in ("vllm", "openai") and not _wants_usage(body):
+    if streamed and engine in ("vllm", "openai") and operation is not OPENAI_RESPONSES and not _wants_usage(body):
         body = {**body, "stream_options": {**section(body.get("stream_options")), "include_usage": True}}
         changed = True
         translator = HideUsage
@@ -246,17 +275,23 @@ def _ollama_chat(body: Mapping[str, Any], engine: EngineName, context: int, mode
 
 
 def _ollama_generate(body: Mapping[str, Any], engine: EngineName, context: int, model: str, _: bool) -> _Translated:
-    path = OPENAI_COMPLETIONS.path if body.get("raw") else OPENAI_CHAT.path
-    return path, generate_to_openai(body, engine, context), partial(GenerateToOllama, model)
+    translation = generate_to_openai(body, engine, context)
+    if "input_suffix" in translation.body:
+        return infill.PATH, translation, partial(infill.InfillToOllama, model)
+    path = OPENAI_COMPLETIONS.path if "prompt" in translation.body else OPENAI_CHAT.path
+    return path, translation, partial(GenerateToOllama, model)
 
 
-def _ollama_embed(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
-    return OPENAI_EMBEDDINGS.path, embed_to_openai(body), partial(EmbedToOllama, model, single=False)
+def _ollama_embed(body: Mapping[str, Any], engine: EngineName, _c: int, model: str, _: bool) -> _Translated:
+    translation = embed_to_openai(body, engine)
+    # llama.cpp leaves its vectors as long as they are, whatever it is asked for.
+    cut = body.get("dimensions") or 0 if engine == "llamacpp" else 0
+    return OPENAI_EMBEDDINGS.path, translation, partial(EmbedToOllama, model, single=False, dimensions=cut)
 
 
-def _ollama_embeddings(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
-    text = {**body, "input": body.get("prompt") or ""}
-    return OPENAI_EMBEDDINGS.path, embed_to_openai(text), partial(EmbedToOllama, model, single=True)
+def _ollama_embeddings(body: Mapping[str, Any], engine: EngineName, _c: int, model: str, _: bool) -> _Translated:
+    text = {**body, "input": body.get("prompt") or "", "dimensions": None}
+    return OPENAI_EMBEDDINGS.path, embed_to_openai(text, engine), partial(EmbedToOllama, model, single=True)
 
 
 def _openai_chat(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, usage: bool) -> _Translated:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import struct
 from typing import Any, cast
 
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.compact import decode, encode
 from agent_runtime.router.dialects.errors import BadReplyError, Dialect, message_of
 from agent_runtime.router.dialects.usage import Usage
+
+_WRONG_TYPES = (TypeError, ValueError, AttributeError, KeyError, OverflowError, struct.error)
+"""What reading a field raises that has another type than the engine's API says."""
 
 
 class ReplyTranslator:
@@ -41,6 +44,8 @@ class ReplyTranslator:
                 parts.append(self._part(payload))
         except BadReplyError as error:
             self.failure = str(error)
+        except _WRONG_TYPES as error:
+            self.failure = f"the model server's answer is not what its API promises: {error}"
         return b"".join(parts)
 
     def finish(self) -> bytes:
@@ -51,7 +56,10 @@ class ReplyTranslator:
         """
         if self.complete:
             return b""
-        rest = self._end()
+        try:
+            rest = self._end()
+        except _WRONG_TYPES as error:
+            raise BadReplyError(f"the model server's answer is not what its API promises: {error}") from error
         if not self.complete:
             raise BadReplyError("the model server broke its answer off")
         return rest
@@ -62,7 +70,10 @@ class ReplyTranslator:
         Raises:
             BadReplyError: it is not what the engine's API promises.
         """
-        return encode(self._whole(decode_reply(body)))
+        try:
+            return encode(self._whole(decode_reply(body)))
+        except _WRONG_TYPES as error:
+            raise BadReplyError(f"the model server's answer is not what its API promises: {error}") from error
 
     def _split(self, data: bytes) -> list[bytes]:
         raise NotImplementedError
@@ -84,7 +95,7 @@ def decode_reply(payload: bytes) -> dict[str, Any]:
         BadReplyError: it is no JSON object, or it is an error.
     """
     try:
-        value: object = json.loads(payload)
+        value: object = decode(payload)
     except (ValueError, RecursionError) as error:
         raise BadReplyError(f"the model server sent what is not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from agent_runtime.router.dialects.compact import encode, quote
+from agent_runtime.router.dialects.compact import decode, encode
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import EventSplitter
+from agent_runtime.router.dialects.logprobs import to_ollama
+from agent_runtime.router.dialects.pattern import TextPattern
 from agent_runtime.router.dialects.replies import ReplyTranslator, decode_reply, section, sections
 from agent_runtime.router.dialects.usage import Usage, usage_of_openai
 
@@ -34,7 +36,10 @@ class _FromOpenAI(ReplyTranslator):
         self._timings: dict[str, Any] = {}
         self._finish_reason: str | None = None
         self._calls: dict[int, dict[str, str]] = {}
-        self._before_time = b'{"model":' + quote(model) + b',"created_at":"'
+        self._pattern = TextPattern(b"content", b"text")
+        self._before_time = b'{"model":' + encode(model) + b',"created_at":"'
+        self._before_string = b""
+        """Everything before the text of a line, with the time of the last read."""
 
     # What the shapes of chat and generate differ in:
 
@@ -45,12 +50,20 @@ class _FromOpenAI(ReplyTranslator):
         raise NotImplementedError
 
     def _split(self, data: bytes) -> list[bytes]:
+        self._before_string = self._before_time + timestamp().encode() + self._before_text + b'"'
         return self._events.feed(data)
 
     def _part(self, payload: bytes) -> bytes:
+        text = self._pattern.text_in(payload)
+        if text:
+            # Text and nothing else is what nearly every event is.
+            return self._before_string + text + b'"' + self._after_text
         if payload == b"[DONE]":
             return self._done_line()
-        chunk = decode_reply(payload)
+        return self._event(payload)
+
+    def _event(self, payload: bytes) -> bytes:
+        chunk = self._as_openai(decode_reply(payload))
         if "usage" in chunk or "timings" in chunk:
             self._note(chunk)
         choices = sections(chunk.get("choices"))
@@ -58,7 +71,7 @@ class _FromOpenAI(ReplyTranslator):
             return b""
         choice = choices[0]
         delta = section(choice.get("delta"))
-        text: str = delta.get("content") or choice.get("text") or ""
+        text: str = delta.get("content") or choice.get("text") or delta.get("refusal") or ""
         thinking: str = delta.get("reasoning_content") or delta.get("reasoning") or ""
         if "tool_calls" in delta:
             for call in sections(delta["tool_calls"]):
@@ -69,11 +82,10 @@ class _FromOpenAI(ReplyTranslator):
             return b""
         if self._first_ns is None:
             self._first_ns = self._clock_ns()
-        logprobs = _logprobs(choice)
-        if thinking or logprobs:
-            return self._line(self._said(text, thinking, []), done=False, **logprobs)
-        # Text and nothing else is what nearly every event is: it is put together by hand.
-        return self._before_time + timestamp().encode() + self._before_text + quote(text) + self._after_text
+        logprobs = to_ollama(choice)
+        if not (thinking or logprobs or "tool_calls" in delta or choice.get("finish_reason")):
+            self._pattern.learn(payload)
+        return self._line(self._said(text, thinking, []), done=False, **logprobs)
 
     def _end(self) -> bytes:
         rest = self._events.rest()
@@ -83,6 +95,7 @@ class _FromOpenAI(ReplyTranslator):
         return self._done_line() if self._finish_reason and not rest else b""
 
     def _whole(self, reply: dict[str, Any]) -> dict[str, Any]:
+        reply = self._as_openai(reply)
         self._note(reply)
         choices = sections(reply.get("choices"))
         if not choices:
@@ -92,10 +105,14 @@ class _FromOpenAI(ReplyTranslator):
         self._finish_reason = choice.get("finish_reason")
         for index, call in enumerate(sections(message.get("tool_calls"))):
             self._collect({"index": index, **call})
-        text: str = message.get("content") or choice.get("text") or ""
+        text: str = message.get("content") or choice.get("text") or message.get("refusal") or ""
         thinking: str = message.get("reasoning_content") or message.get("reasoning") or ""
         said = self._said(text, thinking, self._finished_calls())
-        return {**self._line_head(), **said, **_logprobs(choice), **self._done_fields()}
+        return {**self._line_head(), **said, **to_ollama(choice), **self._done_fields()}
+
+    def _as_openai(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """What an engine said, if it said it in another shape than OpenAI's."""
+        return reply
 
     def _note(self, reply: dict[str, Any]) -> None:
         if isinstance(reply.get("usage"), dict):
@@ -119,7 +136,7 @@ class _FromOpenAI(ReplyTranslator):
         for number, index in enumerate(sorted(self._calls)):
             call = self._calls[index]
             try:
-                arguments: object = json.loads(call["arguments"] or "{}")
+                arguments: object = decode((call["arguments"] or "{}").encode("utf-8", "surrogatepass"))
             except (ValueError, RecursionError) as error:
                 raise BadReplyError(
                     f"the model called {call['name']!r} with arguments that are not JSON: {error}"
@@ -187,13 +204,15 @@ class GenerateToOllama(_FromOpenAI):
 class EmbedToOllama(_FromOpenAI):
     """/v1/embeddings as /api/embed, or as the older /api/embeddings, which takes one text at a time."""
 
-    def __init__(self, model: str, *, single: bool) -> None:
+    def __init__(self, model: str, *, single: bool, dimensions: int = 0) -> None:
+        """``dimensions``: how many the vectors are cut to, as Ollama does; 0 leaves them whole."""
         super().__init__(model)
         self._single = single
+        self._dimensions = dimensions
 
     def _whole(self, reply: dict[str, Any]) -> dict[str, Any]:
         rows = sorted(sections(reply.get("data")), key=lambda row: row.get("index", 0))
-        vectors = [row.get("embedding") for row in rows]
+        vectors = [_cut(row.get("embedding"), self._dimensions) for row in rows]
         self.usage = usage_of_openai(section(reply.get("usage")), {})
         if self._single:
             return {"embedding": vectors[0] if vectors else []}
@@ -218,6 +237,15 @@ def timestamp() -> str:
     return datetime.now(UTC).isoformat()[:-6] + "Z"
 
 
+def _cut(vector: Any, dimensions: int) -> Any:
+    """The first dimensions of a vector, at length 1 again."""
+    if not (isinstance(vector, list) and 0 < dimensions < len(cast("list[float]", vector))):
+        return vector
+    kept = cast("list[float]", vector)[:dimensions]
+    length = math.sqrt(sum(value * value for value in kept)) or 1.0
+    return [value / length for value in kept]
+
+
 def _durations(
     timings: dict[str, Any], usage: Usage, begun_ns: int, first_ns: int | None, now_ns: int
 ) -> dict[str, int]:
@@ -236,8 +264,3 @@ def _durations(
         "eval_count": usage.completion_tokens,
         "eval_duration": eval_ns,
     }
-
-
-def _logprobs(choice: dict[str, Any]) -> dict[str, Any]:
-    found = section(choice.get("logprobs")).get("content")
-    return {"logprobs": found} if found else {}

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import struct
 import time
 from typing import Any, cast
 
-from agent_runtime.router.dialects.compact import encode, quote
+from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import LineSplitter
+from agent_runtime.router.dialects.logprobs import to_chat, to_completion
+from agent_runtime.router.dialects.pattern import INSIDE
 from agent_runtime.router.dialects.replies import ReplyTranslator, decode_reply, section, sections
 from agent_runtime.router.dialects.usage import Usage, usage_of_ollama
+
+_LINE_BEGINS = rb'\{"model":"' + INSIDE + rb'","created_at":"[^"\\]*",'
+_CHAT_TEXT = re.compile(
+    _LINE_BEGINS + rb'"message":\{"role":"assistant","content":"(' + INSIDE + rb')"\},"done":false\}'
+)
+_GENERATED_TEXT = re.compile(_LINE_BEGINS + rb'"response":"(' + INSIDE + rb')","done":false\}')
+"""Lines with text and nothing else, as Ollama writes them."""
 
 
 class _FromOllama(ReplyTranslator):
@@ -74,10 +84,12 @@ class ChatToOpenAI(_FromOllama):
         super().__init__(model, include_usage=include_usage)
         self._begun = False
         head = encode(self._head(f"{self.kind}.chunk"))
-        self._before_text = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":{"content":'
-        self._after_text = b'},"finish_reason":null}]}\n\n'
+        self._before_text = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":{"content":"'
 
     def _part(self, payload: bytes) -> bytes:
+        if self._begun and (said := _CHAT_TEXT.fullmatch(payload)) is not None:
+            # What nearly every line is. The text is the JSON string that it was.
+            return self._before_text + said[1] + b'"},"finish_reason":null}]}\n\n' if said[1] else b""
         reply = decode_reply(payload)
         message = section(reply.get("message"))
         delta: dict[str, Any] = {}
@@ -91,11 +103,8 @@ class ChatToOpenAI(_FromOllama):
         calls = self._calls(message)
         if calls:
             delta["tool_calls"] = calls
-        logprobs = _logprobs(reply)
+        logprobs = to_chat(reply)
         if not reply.get("done"):
-            if len(delta) == 1 and "content" in delta and not logprobs:
-                # Text and nothing else is what nearly every line is: it is put together by hand.
-                return self._before_text + quote(delta["content"]) + self._after_text
             if not delta and not logprobs:
                 return b""
             return self._event([{"index": 0, "delta": delta, **logprobs, "finish_reason": None}])
@@ -135,7 +144,7 @@ class ChatToOpenAI(_FromOllama):
         choice = {
             "index": 0,
             "message": message,
-            **_logprobs(reply),
+            **to_chat(reply),
             "finish_reason": self._finish_reason(reply),
         }
         return {**self._head(self.kind), "choices": [choice], "usage": _usage_fields(self.usage)}
@@ -147,10 +156,21 @@ class CompletionToOpenAI(_FromOllama):
     kind = "text_completion"
     id_prefix = "cmpl-"
 
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        super().__init__(model, include_usage=include_usage)
+        self._before_text = b"data: " + encode(self._head(self.kind))[:-1] + b',"choices":[{"text":"'
+        self._said_characters = 0
+        """How long the text is so far, where it comes with the chances of its tokens."""
+
     def _part(self, payload: bytes) -> bytes:
+        if (said := _GENERATED_TEXT.fullmatch(payload)) is not None:
+            after = b'","index":0,"logprobs":null,"finish_reason":null}]}\n\n'
+            return self._before_text + said[1] + after if said[1] else b""
         reply = decode_reply(payload)
         text = reply.get("response") or ""
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": None}
+        logprobs = to_completion(reply, self._said_characters)
+        self._said_characters += len(text)
+        choice = {"text": text, "index": 0, "logprobs": logprobs, "finish_reason": None}
         if reply.get("done"):
             return self._closing(reply, {**choice, "finish_reason": self._finish_reason(reply)})
         return self._event([choice]) if text else b""
@@ -161,7 +181,7 @@ class CompletionToOpenAI(_FromOllama):
         choice = {
             "text": reply.get("response") or "",
             "index": 0,
-            "logprobs": None,
+            "logprobs": to_completion(reply),
             "finish_reason": self._finish_reason(reply),
         }
         return {**self._head(self.kind), "choices": [choice], "usage": _usage_fields(self.usage)}
@@ -196,11 +216,6 @@ def _demand_done(reply: dict[str, Any]) -> None:
 def _packed(vector: list[float]) -> str:
     """Floats as OpenAI's SDK asks for them: 32 bits each, little-endian, in base64."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-
-
-def _logprobs(reply: dict[str, Any]) -> dict[str, Any]:
-    found = reply.get("logprobs")
-    return {"logprobs": {"content": found}} if found else {}
 
 
 def _usage_fields(usage: Usage) -> dict[str, int]:

@@ -20,6 +20,7 @@ from agent_runtime.router.dialects.fields import (
     objects,
     strings,
 )
+from agent_runtime.router.dialects.replies import section
 from agent_runtime.router.dialects.requests_to_openai import Translation
 
 _OPTIONS = {
@@ -46,7 +47,7 @@ _MESSAGE_FIELDS: dict[str, Kind] = {
     "tool_call_id": str,
     "name": str,
 }
-_IGNORED = ("logit_bias", "parallel_tool_calls", "best_of", "echo", "prediction", "modalities", "audio")
+_IGNORED = ("functions", "logit_bias", "parallel_tool_calls", "best_of", "echo", "prediction", "modalities", "audio")
 
 
 def chat_to_ollama(body: Mapping[str, Any]) -> Translation:
@@ -60,7 +61,10 @@ def chat_to_ollama(body: Mapping[str, Any]) -> Translation:
     tools = objects(body.get("tools"), "tools")
     choice: object = body.get("tool_choice")
     if tools and choice != "none":
-        result.body["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+        made = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+        wanted = section(section(choice).get("function")).get("name")
+        # Ollama cannot make a model call a tool; that it can call no other is as near as it gets.
+        result.body["tools"] = [tool for tool in made if tool["function"].get("name") == wanted] or made
         if choice not in (None, "auto"):
             result.ignored.append("tool_choice")
     _format(result, body.get("response_format"))
@@ -117,6 +121,7 @@ def embedding_to_ollama(body: Mapping[str, Any]) -> Translation:
     check_fields(body, {"dimensions": int, "encoding_format": str})
     if body.get("dimensions") is not None:
         result.body["dimensions"] = body["dimensions"]
+    result.body["truncate"] = False
     return result
 
 
@@ -145,6 +150,8 @@ def messages_to_ollama(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not message.get("role"):
             raise RequestError(400, f"{path}.role is required", param=f"{path}.role")
         role = message["role"].lower()
+        if role == "function":  # OpenAI's older word for the answer of a tool
+            role = "tool"
         text, images = _content(message.get("content"), f"{path}.content")
         turn: dict[str, Any] = {"role": "system" if role == "developer" else role, "content": text}
         if images:
@@ -172,9 +179,9 @@ def _content(content: str | list[object] | None, path: str) -> tuple[str, list[s
     for index, part in enumerate(objects(content, path)):
         where = f"{path}[{index}]"
         kind: object = part.get("type")
-        if kind == "text":
-            check(part.get("text"), str, f"{where}.text")
-            texts.append(part["text"])
+        if kind in ("text", "refusal"):
+            check(part.get(kind), str, f"{where}.{kind}")
+            texts.append(part[kind])
         elif kind == "image_url":
             image: object = part.get("image_url")
             url: object = cast("dict[str, object]", image).get("url") if isinstance(image, dict) else image
@@ -247,6 +254,10 @@ def _common(result: Translation, body: Mapping[str, Any]) -> None:
         if value is not None:
             check(value, NUMBER, name)
             options[ollama_name] = int(value) if name in _INTEGERS else value
+    if options.get("num_predict") == 0:
+        # To Ollama, nothing is no limit.
+        name = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
+        raise RequestError(400, f"{name} must be at least 1", param=name)
     stop: Any = body.get("stop")
     if stop:
         options["stop"] = [stop] if isinstance(stop, str) else strings(stop, "stop")
@@ -258,4 +269,7 @@ def _common(result: Translation, body: Mapping[str, Any]) -> None:
     if body.get("keep_alive") is not None:
         result.body["keep_alive"] = body["keep_alive"]
     result.body["stream"] = body.get("stream") is True
+    # Ollama would leave turns out of a prompt that is too long, and forget the beginning of a long answer.
+    # OpenAI's clients are told instead: with an error, or with "length" as the reason to finish.
+    result.body |= {"truncate": False, "shift": False}
     result.ignored += [name for name in _IGNORED if body.get(name)]

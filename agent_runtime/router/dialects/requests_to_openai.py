@@ -68,14 +68,19 @@ def generate_to_openai(body: Mapping[str, Any], engine: EngineName, context_leng
         RequestError: 400, a field has the wrong type, or asks for what only Ollama can do.
     """
     check_fields(body, {"prompt": str, "system": str, "suffix": str, "template": str, "raw": bool})
+    if body.get("suffix") and engine == "vllm":
+        raise RequestError(400, "suffix is not possible on a model served by vllm", param="suffix")
+    if body.get("raw") and (body.get("system") or body.get("images")):
+        raise RequestError(400, "raw mode does not support system or images", param="raw")
     for name, instead in (
-        ("suffix", "send the whole text as the prompt"),
         ("template", "write the prompt out and send it with raw: true"),
         ("context", "send the earlier turns as messages to /api/chat"),
     ):
         if body.get(name):
             raise RequestError(400, f"{name} is not possible on a model served by {engine}: {instead}", param=name)
     prompt = body.get("prompt") or ""
+    if body.get("suffix"):
+        return _gap(body, prompt, engine, context_length)
     if body.get("raw"):
         result = Translation({"prompt": prompt})
     else:
@@ -84,10 +89,26 @@ def generate_to_openai(body: Mapping[str, Any], engine: EngineName, context_leng
         turns = [{"role": "system", "content": system}, user] if system else [user]
         result = Translation({"messages": messages_to_openai(turns)})
     _common(result, body, engine, context_length)
+    if body.get("raw") and "logprobs" in result.body:
+        # Here it is the number of alternatives, and no switch.
+        result.body["logprobs"] = result.body.pop("top_logprobs", 0)
     return result
 
 
-def embed_to_openai(body: Mapping[str, Any]) -> Translation:
+def _gap(body: Mapping[str, Any], prompt: str, engine: EngineName, context_length: int) -> Translation:
+    """What is between a prompt and a suffix: /infill on llama.cpp, elsewhere the suffix of /v1/completions."""
+    if body.get("format") or body.get("images"):
+        raise RequestError(400, "suffix is possible with neither format nor images", param="suffix")
+    if engine == "llamacpp":
+        result = Translation({"input_prefix": prompt, "input_suffix": body["suffix"]})
+    else:
+        result = Translation({"prompt": prompt, "suffix": body["suffix"]})
+    _common(result, {name: body.get(name) for name in ("options", "stream")}, engine, context_length)
+    result.ignored += [name for name in ("system", "think", "logprobs") if body.get(name)]
+    return result
+
+
+def embed_to_openai(body: Mapping[str, Any], engine: EngineName) -> Translation:
     """The body of /v1/embeddings for one of /api/embed.
 
     Raises:
@@ -99,7 +120,13 @@ def embed_to_openai(body: Mapping[str, Any]) -> Translation:
     result = Translation({"input": text, "encoding_format": "float"})
     if body.get("dimensions") is not None:
         check(body["dimensions"], int, "dimensions")
-        result.body["dimensions"] = body["dimensions"]
+        if engine != "llamacpp" and body["dimensions"] > 0:
+            result.body["dimensions"] = body["dimensions"]
+    check_fields(body, {"truncate": bool})
+    if engine == "vllm" and body.get("truncate") is not False:
+        result.body["truncate_prompt_tokens"] = -1
+    elif body.get("truncate"):
+        result.ignored.append("truncate")
     return result
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PROMPT = re.compile(rb'"(?:prompt_tokens|prompt_eval_count)"\s*:\s*(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count)"\s*:\s*(\d+)')
+_PROMPT = re.compile(rb'"(?:prompt_tokens|prompt_eval_count|input_tokens)"\s*:\s*(\d+)')
+_COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count|output_tokens)"\s*:\s*(\d+)')
 _CACHED_N = re.compile(rb'"cache_n"\s*:\s*(\d+)')
 _PROMPT_N = re.compile(rb'"prompt_n"\s*:\s*(\d+)')
 _PREDICTED_N = re.compile(rb'"predicted_n"\s*:\s*(\d+)')

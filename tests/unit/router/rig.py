@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -100,9 +101,9 @@ class ScriptedEngine:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
-        self.url = f"http://127.0.0.1:{self.port}"
+    async def start(self, port: int = 0, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, address, port, ssl=tls)
+        self.url = f"http://{address}:{self.port}"
 
     @property
     def port(self) -> int:

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.router.rig import HELLO, QUICK, Talk, contract, eventually, openai_whole, running
+from tests.unit.router.rig import (
+    HELLO,
+    QUICK,
+    Script,
+    Talk,
+    contract,
+    eventually,
+    openai_chunk,
+    openai_end,
+    openai_whole,
+    running,
+    sse,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -120,3 +132,94 @@ async def test_a_fleet_under_load_is_swapped_without_losing_a_request(tmp_path: 
         stop.set()
         await asyncio.gather(*loads)
         assert set(found) == {200}
+
+
+def named(name: str) -> Script:
+    """An engine that says its name, as a stream or whole, and computes for a moment."""
+
+    async def script(talk: Talk) -> None:
+        assert talk.asked.json["model"] == name
+        if talk.asked.json.get("stream") is not True:
+            await asyncio.sleep(0.005)
+            await talk.reply(openai_whole(name))
+            return
+        await talk.begin()
+        for _ in range(5):
+            await talk.chunk(sse(openai_chunk(content=f"{name} ")))
+            await asyncio.sleep(0.002)
+        await talk.chunk(sse(openai_end(), b"[DONE]"))
+        await talk.end()
+
+    return script
+
+
+async def test_a_model_swapped_under_load_loses_no_request_and_mixes_none(tmp_path: Path) -> None:
+    names = ("old:1b", "new:2b")
+    async with running(tmp_path, *map(named, names), engine="vllm") as rig:
+        stop = asyncio.Event()
+        heard: list[str] = []
+
+        def swapped_to(at: int) -> dict[str, object]:
+            entry = {"model": names[at], "engine": "vllm", "endpoints": [{"url": rig.engines[at].url}]}
+            queue = {"maxActivePerSlot": 3}
+            return {**contract({"m": entry}), "routing": {"queue": queue}}
+
+        async def streams() -> None:
+            while not stop.is_set():
+                reply = await rig.completion(stream=True)
+                assert reply.status_code == 200
+                assert reply.text.endswith("data: [DONE]\n\n")
+                pieces = [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+                heard.append("".join(piece["choices"][0]["delta"].get("content", "") for piece in pieces).strip())
+
+        async def wholes() -> None:
+            while not stop.is_set():
+                reply = await rig.chat(stream=False)
+                assert reply.status_code == 200
+                heard.append(" ".join([reply.json()["message"]["content"]] * 5))
+
+        rig.write_contract(swapped_to(0))
+        await eventually(lambda: rig.router.fleet.models["m"].entry.model == names[0])
+        loads = [asyncio.ensure_future(load()) for load in [streams, wholes] * 4]
+        for at in (1, 0, 1, 0, 1):
+            done = len(heard)
+            await eventually(lambda done=done: len(heard) > done + 10)
+            rig.write_contract(swapped_to(at))
+            await eventually(lambda at=at: rig.router.fleet.models["m"].entry.model == names[at])
+        done = len(heard)
+        await eventually(lambda: len(heard) > done + 10)
+        stop.set()
+        await asyncio.gather(*loads)
+        assert set(heard) == {" ".join([name] * 5) for name in names}
+        model = rig.router.fleet.models["m"]
+        assert (model.active, model.sent, model.line.size) == (0, 0, 0)
+
+
+async def test_replicas_that_are_killed_under_load_cost_only_what_they_had_begun(tmp_path: Path) -> None:
+    async def quick(talk: Talk) -> None:
+        await asyncio.sleep(0.005)
+        await talk.reply(openai_whole())
+
+    async with running(tmp_path, quick, quick, quick) as rig:
+        stop = asyncio.Event()
+        found: list[int] = []
+
+        async def load() -> None:
+            while not stop.is_set():
+                found.append((await rig.completion()).status_code)
+
+        loads = [asyncio.ensure_future(load()) for _ in range(6)]
+        for at in (0, 1, 2, 0):
+            engine = rig.engines[at]
+            port = engine.port
+            await engine.stop()
+            done = len(found)
+            await eventually(lambda done=done: len(found) > done + 20)
+            await engine.start(port)
+            await eventually(lambda at=at: rig.router.fleet.models["m"].replicas[at].endpoint.health == "up")
+        stop.set()
+        await asyncio.gather(*loads)
+        assert set(found) == {200}
+        assert all(
+            replica.sent == replica.endpoint.outstanding == 0 for replica in rig.router.fleet.models["m"].replicas
+        )

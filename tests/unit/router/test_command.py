@@ -47,8 +47,14 @@ def test_a_missing_contract_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
-def test_only_loopback_is_listened_on(fleet: Path, host: str) -> None:
-    assert f"--host {host} is not" in failed("--fleet", fleet, "--host", host)
+def test_without_a_key_only_loopback_is_listened_on(fleet: Path, host: str) -> None:
+    said = failed("--fleet", fleet, "--host", host)
+    assert f"--host {host} is beyond" in said
+    assert "paddock keys new" in said
+
+
+def test_a_directory_of_secrets_that_is_not_there_is_told(fleet: Path, tmp_path: Path) -> None:
+    assert str(tmp_path / "none") in failed("--fleet", fleet, "--secrets", tmp_path / "none")
 
 
 def test_a_port_in_use_is_told_with_what_to_do(fleet: Path) -> None:

@@ -264,6 +264,34 @@ async def test_what_cannot_be_translated_is_a_bad_gateway(tmp_path: Path, answer
         assert "model server" in reply.json()["error"]
 
 
+# Memory
+
+
+async def test_large_answers_are_kept_only_as_far_as_there_is_room_for_all_of_them(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    text = "x" * 200_000
+
+    async def large(talk: Talk) -> None:
+        content = json.dumps(openai_whole(text)).encode()
+        await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content[:150_000])
+        await gate.wait()
+        await talk.send(content[150_000:])
+
+    limits = replace(QUICK, buffered_bytes=300_000)
+    async with running(tmp_path, large, limits=limits, engine="vllm") as rig:
+        buffers = rig.router.account.buffers
+        first = asyncio.ensure_future(rig.completion())
+        await eventually(lambda: buffers.used_bytes > 100_000)
+        refused = await asyncio.ensure_future(rig.completion(prompt="y" * 200_000))
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        second = asyncio.ensure_future(rig.completion())
+        await eventually(lambda: len(rig.engine.asked) == 2)
+        gate.set()
+        assert {(await first).status_code, (await second).status_code} == {200, 502}
+        assert buffers.used_bytes == 0
+
+
 # Time
 
 

@@ -157,7 +157,7 @@ async def test_big_prompts_and_big_chunks_pass(tmp_path: Path) -> None:
         await talk.stream(sse(openai_chunk(content=answer)), sse(openai_end(), b"[DONE]"))
 
     prompt = "y" * 2_000_000
-    async with running(tmp_path, script) as rig:
+    async with running(tmp_path, script, contextLength=131_072) as rig:
         raw = await rig.completion(stream=True, messages=[{"role": "user", "content": prompt}])
         assert answer in raw.text
         assert rig.engine.asked[0].json["messages"][0]["content"] == prompt

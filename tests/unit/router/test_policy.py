@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_runtime.router.access.caller import Priority
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.fleet_state import ModelState
 from agent_runtime.router.policy import Asking, Order, Policy, Seen
-from agent_runtime.router.wishes import Priority, Wishes
+from agent_runtime.router.wishes import Wishes
 from fleet_spec.contract import FleetContract, ModelEndpoints
 from fleet_spec.governance_spec import Tier
 
@@ -27,7 +28,7 @@ class Fixed:
         self.seen = Seen(private, complex_, ("as told",))
         self.asked = 0
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any]) -> Seen:
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Seen:
         self.asked += 1
         return self.seen
 

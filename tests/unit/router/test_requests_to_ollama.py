@@ -18,14 +18,17 @@ pytestmark = pytest.mark.unit
 
 HELLO = {"role": "user", "content": "Hello"}
 
+WHOLE = {"truncate": False, "shift": False}
+"""A prompt that is too long is an error to OpenAI's clients, and no reason to leave turns out."""
+
 
 def chat(**fields: Any) -> dict[str, Any]:
     return chat_to_ollama({"model": "m", "messages": [HELLO], **fields}).body
 
 
 def test_a_plain_chat_sends_nothing_that_the_client_did_not_ask_for() -> None:
-    assert chat() == {"messages": [HELLO], "stream": False}
-    assert chat(stream=True) == {"messages": [HELLO], "stream": True}
+    assert chat() == {"messages": [HELLO], "stream": False, **WHOLE}
+    assert chat(stream=True) == {"messages": [HELLO], "stream": True, **WHOLE}
 
 
 def test_sampling_becomes_options() -> None:
@@ -109,11 +112,27 @@ def test_tools_that_must_not_be_used_are_not_offered() -> None:
 
 def test_completions_become_generate() -> None:
     body = completion_to_ollama({"prompt": ["Once"], "max_tokens": 4}).body
-    assert body == {"prompt": "Once", "options": {"num_predict": 4}, "stream": False}
+    assert body == {"prompt": "Once", "options": {"num_predict": 4}, "stream": False, **WHOLE}
+
+
+def test_no_tokens_are_not_taken_for_no_limit() -> None:
+    with pytest.raises(RequestError, match="max_tokens must be at least 1"):
+        completion_to_ollama({"prompt": "Once", "max_tokens": 0})
+    assert chat(max_completion_tokens=-1)["options"] == {"num_predict": -1}
+
+
+def test_a_tool_that_must_be_called_is_the_only_one_offered() -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "buy")]
+    choice = {"type": "function", "function": {"name": "buy"}}
+    assert [tool["function"]["name"] for tool in chat(tools=tools, tool_choice=choice)["tools"]] == ["buy"]
 
 
 def test_embeddings_become_embed() -> None:
-    assert embedding_to_ollama({"input": ["a"], "dimensions": 8}).body == {"input": ["a"], "dimensions": 8}
+    assert embedding_to_ollama({"input": ["a"], "dimensions": 8}).body == {
+        "input": ["a"],
+        "dimensions": 8,
+        "truncate": False,
+    }
 
 
 @pytest.mark.parametrize(

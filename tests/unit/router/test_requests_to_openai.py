@@ -162,16 +162,48 @@ def test_a_raw_prompt_stays_raw() -> None:
     assert body == {"prompt": "Hi", "stream": False}
 
 
-@pytest.mark.parametrize("field", ["suffix", "template"])
+@pytest.mark.parametrize("field", ["template"])
 def test_what_only_ollama_can_do_is_refused_by_name(field: str) -> None:
     with pytest.raises(RequestError, match=f"{field} is not possible on a model served by llamacpp") as error:
         generate_to_openai({"prompt": "Hi", field: "x"}, "llamacpp", 2048)
     assert error.value.status == 400
 
 
+def test_a_gap_is_filled_in_the_engines_own_way() -> None:
+    asked = {"prompt": "def f(", "suffix": "return 1", "options": {"num_predict": 8}, "stream": False}
+    filled = generate_to_openai(asked, "llamacpp", 2048).body
+    assert filled == {"input_prefix": "def f(", "input_suffix": "return 1", "max_tokens": 8, "stream": False}
+    completed = generate_to_openai(asked, "openai", 2048).body
+    assert completed == {
+        "prompt": "def f(",
+        "suffix": "return 1",
+        "max_completion_tokens": 8,
+        "stream": False,
+    }
+    with pytest.raises(RequestError, match="suffix is not possible on a model served by vllm"):
+        generate_to_openai(asked, "vllm", 2048)
+
+
+def test_a_raw_prompt_has_no_place_for_anything_else() -> None:
+    for more in ({"system": "Be brief."}, {"images": ["iVBOR"]}):
+        with pytest.raises(RequestError, match="raw mode does not support system or images"):
+            generate_to_openai({"prompt": "Hi", "raw": True, **more}, "llamacpp", 2048)
+
+
+def test_raw_prompts_ask_for_chances_by_number() -> None:
+    asked = {"prompt": "Hi", "raw": True, "logprobs": True, "top_logprobs": 3, "stream": False}
+    assert generate_to_openai(asked, "llamacpp", 2048).body["logprobs"] == 3
+
+
+def test_only_vllm_is_asked_to_cut_what_is_too_long_to_embed() -> None:
+    assert embed_to_openai({"input": "a"}, "vllm").body["truncate_prompt_tokens"] == -1
+    assert "truncate_prompt_tokens" not in embed_to_openai({"input": "a", "truncate": False}, "vllm").body
+    assert embed_to_openai({"input": "a", "truncate": True}, "llamacpp").ignored == ["truncate"]
+
+
 def test_embeddings_take_one_text_or_several() -> None:
-    assert embed_to_openai({"input": "a"}).body == {"input": "a", "encoding_format": "float"}
-    assert embed_to_openai({"input": ["a", "b"]}).body["input"] == ["a", "b"]
+    assert embed_to_openai({"input": "a"}, "llamacpp").body == {"input": "a", "encoding_format": "float"}
+    assert embed_to_openai({"input": ["a", "b"]}, "llamacpp").body["input"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

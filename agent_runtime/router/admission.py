@@ -1,0 +1,228 @@
+"""The way of a request through the router: who asks, may they, what for, where to, and then on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_runtime.router import local
+from agent_runtime.router.access.caller import Caller
+from agent_runtime.router.access.rates import FREE, Passage
+from agent_runtime.router.delivery import Asked
+from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.errors import RequestError
+from agent_runtime.router.dialects.fields import decode_object
+from agent_runtime.router.dialects.operations import OPERATIONS, Operation
+from agent_runtime.router.exchange import Exchange
+from agent_runtime.router.guard import PREFLIGHT, note_origin, refuse_strangers
+from agent_runtime.router.http_head import header_lines
+from agent_runtime.router.http_server import ClientConnection
+from agent_runtime.router.pending import Pending
+from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy
+from agent_runtime.router.request import Request
+from agent_runtime.router.routing import Decision, route
+from agent_runtime.router.wishes import Wishes, wishes_of
+from fleet_spec.governance_spec import Scope
+
+if TYPE_CHECKING:
+    from agent_runtime.router.service import Router
+
+
+@dataclass(slots=True)
+class Entry:
+    """A request that is being let in."""
+
+    client: ClientConnection
+    request: Request
+    operation: Operation
+    body: dict[str, Any]
+    caller: Caller
+    wishes: Wishes
+    passage: Passage = FREE
+    seen: Classified | None = None
+    """What a look at its prompt has told, where that was done beside the event loop."""
+
+
+class Admission:
+    """Lets requests in, for a router."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._process = secrets.token_hex(4)
+        """Tells the requests of this process from those of others."""
+        self._count = 0
+        router.account.reroute = self.decide_again
+
+    def handle(self, client: ClientConnection, request: Request) -> None:
+        """Answer a request, or see to it that it is answered."""
+        router = self._router
+        try:
+            self._admit(client, request)
+        except RequestError as error:
+            router.refuse(client, request, error)
+        except RecursionError:
+            router.refuse(client, request, RequestError(400, "the request body is nested too deeply"))
+        except Exception as error:  # a fault of the router's own must not leave its client without an answer
+            router.fault(client, request, error)
+
+    def _admit(self, client: ClientConnection, request: Request) -> None:
+        access = self._router.governance.access
+        if access.required:
+            note_origin(request)
+        else:
+            refuse_strangers(request)
+        if request.method == "OPTIONS" and request.origin:
+            self._router.account.answered_here(request, 200)
+            client.respond(request, 200, b"", headers=PREFLIGHT)
+            return
+        operation = OPERATIONS.get(request.path)
+        if operation is None:
+            self._admit_elsewhere(client, request)
+            return
+        demand_method(request, "POST")
+        caller = access.admit(request, "chat", client.address)
+        wishes = wishes_of(request.headers)
+        entry = Entry(client, request, operation, decode_object(request.body), caller, wishes)
+        if not caller.limited:
+            self._look(entry)
+            return
+        tokens = len(request.body) // BYTES_PER_TOKEN
+        rates = self._router.governance.rates
+        if rates.waits:
+            Pending(self._router, client, request, self._after_rates(entry, tokens))
+        else:
+            entry.passage = rates.admit_now(caller, tokens)
+            self._look(entry)
+
+    async def _after_rates(self, entry: Entry, tokens: int) -> None:
+        entry.passage = await self._router.governance.rates.admit(entry.caller, tokens)
+        self._look(entry)
+
+    def _look(self, entry: Entry) -> None:
+        """Have a long prompt looked at beside the event loop; a short one is looked at where it is routed."""
+        policy = self._router.governance.policy
+        if policy is not None and len(entry.request.body) > LONG_BYTES:
+            Pending(self._router, entry.client, entry.request, self._after_look(entry, policy))
+        else:
+            self._send(entry)
+
+    async def _after_look(self, entry: Entry, policy: Policy) -> None:
+        entry.seen = await asyncio.to_thread(policy.look, entry.operation.dialect, entry.body, entry.wishes)
+        self._send(entry)
+
+    def _send(self, entry: Entry) -> None:
+        router = self._router
+        decision = route(
+            router.fleet,
+            entry.operation,
+            entry.request.body,
+            entry.body,
+            now=router.loop.time(),
+            caller=entry.caller,
+            wishes=entry.wishes,
+            policy=router.governance.policy,
+            seen=entry.seen,
+        )
+        self.carry_out(entry.client, entry.request, entry.operation, decision, entry.caller, entry.passage)
+
+    def decide_again(self, asked: Asked) -> Decision:
+        """Decide over a request once more: its model has left the fleet before anybody answered.
+
+        Raises:
+            RequestError: as for the first time.
+        """
+        router, request = self._router, asked.request
+        if asked.operation is local.SHOW:
+            return local.show(router, request)
+        return route(
+            router.fleet,
+            asked.operation,
+            request.body,
+            decode_object(request.body),
+            now=router.loop.time(),
+            caller=asked.caller,
+            wishes=wishes_of(request.headers),
+            policy=router.governance.policy,
+        )
+
+    def carry_out(
+        self,
+        client: ClientConnection,
+        request: Request,
+        operation: Operation,
+        decision: Decision,
+        caller: Caller,
+        passage: Passage = FREE,
+    ) -> None:
+        """Do what was decided over a request."""
+        router = self._router
+        self._count += 1
+        request.id = f"{self._process}-{self._count:x}"
+        request.extra_lines = self._lines(request, decision, passage)
+        if decision.call is None:
+            router.account.answered_here(request, 200, decision.model.name)
+            headers = {"X-Paddock-Model": decision.model.name}
+            client.respond(request, 200, encode(decision.answer), headers=headers)
+            return
+        asked = Asked(client, request, operation, decision, decision.call, router.limits, router.loop, caller, passage)
+        asked.books = operation is not local.SHOW
+        Exchange(router.account, asked, decision.replica).start()
+
+    def _lines(self, request: Request, decision: Decision, passage: Passage) -> bytes:
+        """Lines of the answer's head that are of this request alone."""
+        lines = b"X-Paddock-Request-Id: %b\r\n" % request.id.encode("ascii")
+        if decision.reason:
+            lines += header_lines([("X-Paddock-Reason", decision.reason[:MOST_REASON_CHARACTERS])])
+        if passage.headers:
+            lines += header_lines(passage.headers.items())
+        return lines
+
+    def _admit_elsewhere(self, client: ClientConnection, request: Request) -> None:
+        """What is no question to a model: lists, descriptions, health, metrics."""
+        router, path = self._router, request.path
+        scope = _SCOPES.get(path, "chat")
+        caller = None
+        if path not in _OPEN and not (path == "/metrics" and router.governance.open_metrics):
+            caller = router.governance.access.admit(request, scope, client.address)
+        answer = local.LOCAL.get(path)
+        if answer is None and path.startswith("/v1/models/"):
+            answer = local.one_model
+        if answer is not None:
+            demand_method(request, "GET", "HEAD")
+            router.answer(client, request, *answer(router, request))
+        elif path == "/api/ps":
+            demand_method(request, "GET", "HEAD")
+            Pending(router, client, request, self._answer_with(client, request, local.ps(router)))
+        elif path == "/api/show" and caller is not None:
+            demand_method(request, "POST")
+            self.carry_out(client, request, local.SHOW, local.show(router, request), caller)
+        else:
+            raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
+
+    async def _answer_with(
+        self, client: ClientConnection, request: Request, work: Coroutine[Any, Any, local.Answer]
+    ) -> None:
+        self._router.answer(client, request, *await work)
+
+
+MOST_REASON_CHARACTERS: Final = 400
+LONG_BYTES: Final = 32 * 1024
+"""A body beyond this is looked at in a thread, so that nobody else waits for it."""
+_OPEN = frozenset({"/healthz", "/readyz", "/"})
+"""What is answered without a key: it says nothing of the fleet."""
+_SCOPES: dict[str, Scope] = {"/metrics": "metrics"}
+
+
+def demand_method(request: Request, *methods: str) -> None:
+    """Refuse a request of another method.
+
+    Raises:
+        RequestError: 405.
+    """
+    if request.method not in methods:
+        error = RequestError(405, f"{request.method} is not possible at {request.path}")
+        error.headers["Allow"] = ", ".join(methods)
+        raise error

@@ -1,0 +1,29 @@
+"""How much of an answer a request asks for at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runtime.router.dialects.errors import Dialect
+from agent_runtime.router.dialects.replies import section
+
+
+def longest_answer_tokens(dialect: Dialect, body: Mapping[str, Any]) -> int | None:
+    """The most tokens that one answer may have, as far as the request says; None where it does not."""
+    if dialect == "ollama":
+        return _positive(section(body.get("options")).get("num_predict"))
+    return _positive(body.get("max_completion_tokens")) or _positive(body.get("max_tokens"))
+
+
+def choices(body: Mapping[str, Any]) -> int:
+    """How many answers a request in OpenAI's dialect asks for: ``n`` for each of its prompts."""
+    prompts: object = body.get("prompt")
+    several = 1
+    if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
+        several = len(prompts)  # pyright: ignore[reportUnknownArgumentType]
+    return several * (_positive(body.get("n")) or 1)
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

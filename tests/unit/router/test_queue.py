@@ -1,0 +1,288 @@
+"""Requests wait for room, or for a model that sleeps, and no longer than they may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.unit.router.rig import HELLO, Rig, ScriptedEngine, Talk, contract, eventually, openai_whole, running
+from tests.unit.router.tiers import tiered
+
+pytestmark = pytest.mark.unit
+
+
+class Gate:
+    """An engine that answers one request each time it is let."""
+
+    def __init__(self) -> None:
+        self.tickets = asyncio.Semaphore(0)
+        self.now = self.most = 0
+
+    async def __call__(self, talk: Talk) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self.tickets.acquire()
+        finally:
+            self.now -= 1
+        await talk.reply(openai_whole(talk.asked.json["messages"][0]["content"]))
+
+
+def limited(rig_urls: list[str], **queue: Any) -> dict[str, Any]:
+    """A contract for one request at a time at each endpoint."""
+    data = contract({"m": {"endpoints": [{"url": url} for url in rig_urls], "parallel": 1}})
+    return {**data, "routing": {"queue": {"maxActivePerSlot": 1, **queue}}}
+
+
+async def limit(rig: Rig, **queue: Any) -> None:
+    rig.write_contract(limited([engine.url for engine in rig.engines], **queue))
+    await eventually(lambda: rig.router.fleet.models["m"].limit == 1)
+
+
+def ask(rig: Rig, text: str, **headers: str) -> asyncio.Task[httpx.Response]:
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    return asyncio.ensure_future(rig.client.post("/v1/chat/completions", json=body, headers=headers))
+
+
+async def waiting(rig: Rig, count: int) -> None:
+    await eventually(lambda: rig.router.fleet.models["m"].line.size == count)
+
+
+async def test_an_endpoint_gets_no_more_than_it_may_have_and_all_are_answered(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig)
+        tasks = [ask(rig, str(number)) for number in range(5)]
+        await waiting(rig, 4)
+        assert await rig.metric('ollama_active_requests{model="m"}') == 5
+        for _ in tasks:
+            gate.tickets.release()
+        replies = await asyncio.gather(*tasks)
+        assert [reply.json()["choices"][0]["message"]["content"] for reply in replies] == list("01234")
+        assert gate.most == 1
+        assert await rig.metric('ollama_active_requests{model="m"}') == 0
+
+
+async def test_the_urgent_go_first_and_the_others_in_their_order(tmp_path: Path) -> None:
+    gate, order = Gate(), []
+    async with running(tmp_path, gate) as rig:
+        await limit(rig)
+        tasks = [ask(rig, "first")]
+        await eventually(lambda: rig.engine.asked)
+        for text, priority in (("a", "low"), ("b", "normal"), ("c", "low"), ("d", "normal")):
+            tasks.append(ask(rig, text, **{"X-Paddock-Priority": priority}))
+            await waiting(rig, len(tasks) - 1)
+        for place in range(len(tasks)):
+            await eventually(lambda place=place: len(rig.engine.asked) == place + 1)
+            order.append(rig.engine.asked[-1].json["messages"][0]["content"])
+            gate.tickets.release()
+        await asyncio.gather(*tasks)
+        assert order == ["first", "b", "d", "a", "c"]
+
+
+async def test_a_full_line_takes_no_more(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig, maxWaiting=1)
+        tasks = [ask(rig, "a"), ask(rig, "b")]
+        await waiting(rig, 1)
+        reply = await ask(rig, "c")
+        assert reply.status_code == 503
+        assert reply.json()["error"]["code"] == "overloaded"
+        assert int(reply.headers["retry-after"]) >= 1
+        for _ in tasks:
+            gate.tickets.release()
+        assert {(await task).status_code for task in tasks} == {200}
+
+
+async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig, waitSeconds=0.2)
+        task = ask(rig, "a")
+        await eventually(lambda: rig.engine.asked)
+        reply = await ask(rig, "b")
+        assert reply.status_code == 503
+        assert reply.json()["error"]["message"] == "model 'm' had no room in time"
+        assert rig.router.fleet.models["m"].line.size == 0
+        gate.tickets.release()
+        assert (await task).status_code == 200
+
+
+async def test_a_client_that_leaves_gives_its_place_up(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig)
+        first = ask(rig, "a")
+        await eventually(lambda: rig.engine.asked)
+        _, writer = await rig.connect()
+        body = json.dumps({"model": "m", "messages": [HELLO]}).encode()
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await waiting(rig, 1)
+        writer.close()
+        await waiting(rig, 0)
+        assert await rig.metric('ollama_active_requests{model="m"}') == 1
+        gate.tickets.release()
+        assert (await first).status_code == 200
+        assert len(rig.engine.asked) == 1
+
+
+async def test_a_request_waits_until_a_replica_is_well_again_where_the_others_are_full(tmp_path: Path) -> None:
+    gate = Gate()
+
+    async def hangs_up(talk: Talk) -> None:
+        await talk.hang_up()
+
+    async with running(tmp_path, gate, hangs_up) as rig:
+        await limit(rig)
+        tasks = [ask(rig, str(number)) for number in range(3)]
+        await waiting(rig, 2)
+        for _ in tasks:
+            gate.tickets.release()
+        assert [(await task).status_code for task in tasks] == [200] * 3
+
+
+async def test_where_the_line_is_full_the_next_tier_answers(tmp_path: Path) -> None:
+    gate = Gate()
+
+    async def cloud(talk: Talk) -> None:
+        await talk.reply(openai_whole("from the cloud"))
+
+    routing = {"queue": {"maxActivePerSlot": 1, "maxWaiting": 1}}
+    async with tiered(tmp_path, local=gate, routing=routing, cloud=cloud) as (rig, engines):
+        tasks = [ask(rig, "a"), ask(rig, "b")]
+        await waiting(rig, 1)
+        assert "from the cloud" in (await ask(rig, "c")).text
+        for _ in tasks:
+            gate.tickets.release()
+        await asyncio.gather(*tasks)
+        assert len(engines["local"].asked) == 2
+
+
+# Sleeping models
+
+
+async def whole(talk: Talk) -> None:
+    await talk.reply(openai_whole("Good morning"))
+
+
+def sleeping(*engines: ScriptedEngine, **queue: Any) -> dict[str, Any]:
+    data = contract({"m": {"endpoints": [{"url": engine.url} for engine in engines], "sleeps": True}})
+    return {**data, "routing": {"queue": queue}}
+
+
+async def test_a_request_wakes_a_sleeping_model_and_waits_for_it(tmp_path: Path) -> None:
+    engine = ScriptedEngine(whole)
+    await engine.start()
+    async with running(tmp_path, data=sleeping()) as rig:
+        tasks = [ask(rig, "a"), asyncio.ensure_future(rig.chat(stream=False))]
+        await waiting(rig, 2)
+        assert await rig.metric('ollama_active_requests{model="m"}') == 2
+        rig.write_contract(sleeping(engine))
+        for task in tasks:
+            reply = await task
+            assert reply.status_code == 200
+            assert "Good morning" in reply.text
+    await engine.stop()
+
+
+async def test_an_endpoint_that_is_not_ready_yet_is_waited_for_too(tmp_path: Path) -> None:
+    loaded = False
+
+    async def loading(talk: Talk) -> None:
+        if loaded:
+            await whole(talk)
+        else:
+            await talk.reply({"error": "Loading model"}, status="503 Service Unavailable")
+
+    engine = ScriptedEngine(loading)
+    engine.healthy = False
+    await engine.start()
+    async with running(tmp_path, data=sleeping()) as rig:
+        task = ask(rig, "a")
+        await waiting(rig, 1)
+        rig.write_contract(sleeping(engine))
+        await eventually(lambda: rig.events("endpoint_down"))
+        await waiting(rig, 1)
+        engine.healthy = loaded = True
+        assert (await task).status_code == 200
+    await engine.stop()
+
+
+async def test_an_endpoint_that_refuses_connections_while_it_starts_is_waited_for(tmp_path: Path) -> None:
+    engine = ScriptedEngine(whole)
+    await engine.start()
+    port = engine.port
+    await engine.stop()
+    async with running(tmp_path, data=sleeping(engine)) as rig:
+        task = ask(rig, "a")
+        await eventually(lambda: rig.events("endpoint_down"))
+        await waiting(rig, 1)
+        await engine.start(port)
+        assert (await task).status_code == 200
+    await engine.stop()
+
+
+async def test_a_model_that_does_not_wake_up_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, data=sleeping(wakeSeconds=0.2)) as rig:
+        reply = await ask(rig, "a")
+        assert reply.status_code == 503
+        assert reply.json()["error"]["message"] == "model 'm' did not wake up in time"
+        assert int(reply.headers["retry-after"]) >= 1
+        assert await rig.metric('ollama_active_requests{model="m"}') == 0
+
+
+async def test_a_client_that_does_not_wait_for_a_sleeping_model_leaves_no_trace(tmp_path: Path) -> None:
+    async with running(tmp_path, data=sleeping()) as rig:
+        with pytest.raises(httpx.ReadTimeout):
+            await rig.client.post("/v1/chat/completions", json={"model": "m", "messages": [HELLO]}, timeout=0.2)
+        await waiting(rig, 0)
+        assert await rig.metric('ollama_active_requests{model="m"}') == 0
+        assert await rig.metric('paddock_requests_total{model="m",status="499",dialect="openai"}') == 1
+
+
+async def test_while_a_model_sleeps_the_next_tier_answers_and_the_autoscaler_is_told(tmp_path: Path) -> None:
+    async with tiered(tmp_path, local=None, cloud=whole) as (rig, _):
+        assert "Good morning" in (await ask(rig, "a")).text
+        assert await rig.metric('ollama_active_requests{model="m"}') == 1
+
+
+async def test_a_model_that_does_not_sleep_and_has_no_endpoint_is_no_reason_to_wait(tmp_path: Path) -> None:
+    async with running(tmp_path, data=contract({"m": {"endpoints": []}})) as rig:
+        assert (await ask(rig, "a")).status_code == 503
+
+
+# The contract changes meanwhile
+
+
+async def test_who_waits_for_a_model_that_is_swapped_gets_the_new_one(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate, whole) as rig:
+        await limit(rig)
+        data = limited([rig.engines[0].url])
+        rig.write_contract(data)
+        await eventually(lambda: len(rig.router.fleet.endpoints) == 1)
+        first, second = ask(rig, "a"), ask(rig, "b")
+        await waiting(rig, 1)
+        data["models"]["m"] |= {"model": "other:2b", "endpoints": [{"url": rig.engines[1].url}]}
+        rig.write_contract(data)
+        assert "Good morning" in (await second).text
+        assert rig.engines[1].asked[0].json["model"] == "other:2b"
+        gate.tickets.release()
+        assert (await first).json()["choices"][0]["message"]["content"] in "ab"
+        assert rig.router.fleet.models["m"].active == 0
+
+
+async def test_who_waits_for_a_model_that_is_no_more_is_told_so(tmp_path: Path) -> None:
+    async with running(tmp_path, data=sleeping()) as rig:
+        task = ask(rig, "a")
+        await waiting(rig, 1)
+        rig.write_contract(contract({"other": {"endpoints": []}}))
+        reply = await task
+        assert reply.status_code == 404
+        assert "other" in reply.json()["error"]["message"]
