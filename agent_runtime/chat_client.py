@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
@@ -12,6 +13,7 @@ import httpx
 
 from fleet_spec.errors import BadInputError, PaddockError
 
+HTTP_UNAUTHORIZED = 401
 HTTP_NOT_FOUND = 404
 CONNECT_TIMEOUT_SECONDS = 5.0
 REPLY_TIMEOUT_SECONDS = 600.0
@@ -28,6 +30,10 @@ class ReplyError(PaddockError):
 
 class UnknownModelError(BadInputError):
     """The fleet serves no model or alias of that name."""
+
+
+class KeyRefusedError(BadInputError):
+    """The router asks for a key, and none was at hand or the one that was shown is not good."""
 
 
 class Message(TypedDict):
@@ -106,17 +112,31 @@ class Reply:
 class ChatClient:
     """Talks to one router."""
 
-    def __init__(self, openai_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        openai_url: str,
+        *,
+        api_key: str | None = None,
+        find_key: Callable[[], str | None] | None = None,
+        through_proxies: bool = False,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         """Make a client.
 
         Args:
             openai_url: The contract's ``router.openai``, such as ``http://127.0.0.1:8080/v1``.
+            api_key: What to show to the router.
+            find_key: Asked for a key, once, where the router wants one and ``api_key`` is None: looking for one may
+                take a while, and a router on loopback wants none.
+            through_proxies: Whether the environment's proxies and certificates count.
             transport: Where requests go in a test.
         """
         self._url = openai_url
+        self._key = api_key
+        self._find_key = find_key if api_key is None else None
         timeout = httpx.Timeout(REPLY_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
-        # The environment's proxies are for the world outside; a router is reached directly.
-        self._http = httpx.Client(timeout=timeout, transport=transport, trust_env=False)
+        # The environment's proxies are for the world outside; a router that is near is reached directly.
+        self._http = httpx.Client(timeout=timeout, transport=transport, trust_env=through_proxies)
 
     def ask(self, question: str, *, model: str, max_tokens: int, temperature: float = 0.0) -> Answer:
         """Ask one question and wait for the whole answer. Raises what :meth:`stream` raises."""
@@ -138,6 +158,7 @@ class ChatClient:
         Raises:
             RouterUnreachableError: while iterating, nobody answers at the address.
             UnknownModelError: while iterating, the fleet has no such model.
+            KeyRefusedError: while iterating, the router wants a key, or another one.
             ReplyError: while iterating, the router reports an error or the reply breaks off.
         """
         body = {
@@ -152,15 +173,33 @@ class ChatClient:
 
     def _events(self, body: dict[str, Any]) -> Generator[dict[str, Any]]:
         try:
-            with self._http.stream("POST", f"{self._url}/chat/completions", json=body) as response:
-                if not response.is_success:
-                    response.read()
-                    raise _error(response)
-                yield from _server_sent_events(response.iter_lines())
+            with self._post(body) as response:
+                if response.status_code != HTTP_UNAUTHORIZED or not self._found_key():
+                    yield from _reply_events(response)
+                    return
+            with self._post(body) as response:
+                yield from _reply_events(response)
         except httpx.ConnectError as error:
             raise RouterUnreachableError(f"no router answers at {self._url}. fix: paddock up") from error
         except httpx.HTTPError as error:
             raise ReplyError(f"the reply from {self._url} broke off: {error}") from error
+
+    def _post(self, body: dict[str, Any]) -> AbstractContextManager[httpx.Response]:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key is not None else {}
+        return self._http.stream("POST", f"{self._url}/chat/completions", json=body, headers=headers)
+
+    def _found_key(self) -> bool:
+        find, self._find_key = self._find_key, None
+        if find is not None:
+            self._key = find()
+        return find is not None and self._key is not None
+
+
+def _reply_events(response: httpx.Response) -> Iterator[dict[str, Any]]:
+    if not response.is_success:
+        response.read()
+        raise _error(response)
+    yield from _server_sent_events(response.iter_lines())
 
 
 def _server_sent_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -184,6 +223,8 @@ def _error(response: httpx.Response) -> PaddockError:
         message = response.text[:200]
     if response.status_code == HTTP_NOT_FOUND:
         return UnknownModelError(message)
+    if response.status_code == HTTP_UNAUTHORIZED:
+        return KeyRefusedError(f"the router wants a key: {message}. fix: export PADDOCK_API_KEY with one that it knows")
     return ReplyError(f"the router answered {response.status_code}: {message}")
 
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_runtime.router.access.rates import FREE
+from agent_runtime.router.answers.cache import Answerer, Question
+from agent_runtime.router.answers.recording import Recording
 from agent_runtime.router.buffers import Buffers
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.lengths import choices, longest_answer_tokens
 from agent_runtime.router.dialects.usage import Usage
+from agent_runtime.router.experiments.draw import Assignment
+from agent_runtime.router.experiments.tally import Outcome
 from agent_runtime.router.fleet_state import EndpointState, ModelState, Replica
 from agent_runtime.router.governance import Governance
 from agent_runtime.router.limits import Limits
@@ -24,6 +28,7 @@ from agent_runtime.router.money.charges import Charge
 from agent_runtime.router.request import Request
 
 if TYPE_CHECKING:
+    from agent_runtime.router.admission import Entry
     from agent_runtime.router.delivery import Asked
     from agent_runtime.router.routing import Decision
     from agent_runtime.router.sending import Sending
@@ -170,6 +175,13 @@ class Account:
         )
         return self._governance.purse.settle(reservation, charge)
 
+    # What is kept
+
+    def recording(self, question: Question, replica: Replica) -> Recording | None:
+        """Where a model's answer is written down, if it may be given again."""
+        model = replica.model
+        return self._governance.answers.record(question, Answerer(model.name, model.entry, model.tier))
+
     # Ends
 
     def upstream_error(
@@ -217,6 +229,8 @@ class Account:
                 sent=end.sent,
                 reply_bytes=end.reply_bytes,
             )
+        if asked.decision.assignment is not None:
+            self._count_arm(asked, asked.decision.assignment, end, seconds, usd)
         self.log.access(
             request_id=request.id,
             path=request.path,
@@ -230,6 +244,39 @@ class Account:
             usd=usd,
             first_byte_seconds=None if first is None else first - request.started,
             usage=usage,
+        )
+
+    def _count_arm(self, asked: Asked, assignment: Assignment, end: End, seconds: float, usd: float) -> None:
+        first, usage = end.first_byte_at, end.usage or Usage(0, 0)
+        # Where another model had to answer, this one has failed.
+        status = end.status if asked.model.name == assignment.arm else 503
+        outcome = Outcome(
+            status,
+            seconds,
+            None if first is None else first - asked.request.started,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usd,
+        )
+        self._governance.experiments.record(assignment, outcome)
+
+    def answered_again(self, entry: Entry, decision: Decision, status: int) -> None:
+        """A request was answered with an answer given before."""
+        request, model = entry.request, decision.model
+        seconds = self._loop.time() - request.started
+        self.metrics.requests[model.name, status, request.dialect] += 1
+        self.metrics.latency[model.name, request.dialect].observe(seconds)
+        if decision.assignment is not None:
+            self._governance.experiments.record(decision.assignment, Outcome(status, seconds, cached=True))
+        self.log.access(
+            request_id=request.id,
+            path=request.path,
+            status=status,
+            seconds=seconds,
+            model=model.name,
+            tier=model.tier,
+            key=entry.caller.name,
+            reason="cache",
         )
 
     def answered_here(self, request: Request, status: int, model: str = "") -> None:

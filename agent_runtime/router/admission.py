@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_runtime.router import local
 from agent_runtime.router.access.caller import Caller
 from agent_runtime.router.access.rates import FREE, Passage
+from agent_runtime.router.answers import Answerer, Question, Replay
 from agent_runtime.router.delivery import Asked
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
@@ -24,7 +25,7 @@ from agent_runtime.router.pending import Pending
 from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision, route
-from agent_runtime.router.wishes import Wishes, wishes_of
+from agent_runtime.router.wishes import NO_WISHES, Wishes, wishes_of
 from fleet_spec.governance_spec import Scope
 
 if TYPE_CHECKING:
@@ -126,7 +127,41 @@ class Admission:
             policy=router.governance.policy,
             seen=entry.seen,
         )
-        self.carry_out(entry.client, entry.request, entry.operation, decision, entry.caller, entry.passage)
+        question = None if decision.call is None else self._question(entry, decision)
+        if question is None or not self._answer_again(entry, decision, question):
+            self.carry_out(entry, decision, question)
+
+    def _question(self, entry: Entry, decision: Decision) -> Question | None:
+        """What the cache knows the request by, if it has to do with it."""
+        wishes, caller = entry.wishes, entry.caller
+        return self._router.governance.answers.question(
+            entry.operation,
+            entry.body,
+            owner=caller.name,
+            private=decision.private or caller.private or wishes.private is True,
+            fresh=wishes.fresh,
+            unkept=wishes.unkept,
+        )
+
+    def _answer_again(self, entry: Entry, decision: Decision, question: Question) -> bool:
+        """Answer with what was answered before, if anything was."""
+        router, model = self._router, decision.model
+        answers = router.governance.answers
+        found = answers.find(question, Answerer(model.name, model.entry, model.tier))
+        if found is None:
+            return False
+        self._name(entry, decision)
+        Replay(
+            entry.client,
+            entry.request,
+            found,
+            age_seconds=answers.age_seconds(found),
+            headers={},
+            loop=router.loop,
+            patience_seconds=router.limits.idle_gap_seconds,
+            on_end=lambda status: router.account.answered_again(entry, decision, status),
+        ).start()
+        return True
 
     def decide_again(self, asked: Asked) -> Decision:
         """Decide over a request once more: its model has left the fleet before anybody answered.
@@ -148,37 +183,46 @@ class Admission:
             policy=router.governance.policy,
         )
 
-    def carry_out(
-        self,
-        client: ClientConnection,
-        request: Request,
-        operation: Operation,
-        decision: Decision,
-        caller: Caller,
-        passage: Passage = FREE,
-    ) -> None:
+    def carry_out(self, entry: Entry, decision: Decision, question: Question | None = None) -> None:
         """Do what was decided over a request."""
-        router = self._router
-        self._count += 1
-        request.id = f"{self._process}-{self._count:x}"
-        request.extra_lines = self._lines(request, decision, passage)
+        router, client, request = self._router, entry.client, entry.request
+        self._name(entry, decision)
+        if question is not None:
+            request.extra_lines += b"X-Paddock-Cache: miss\r\n"
         if decision.call is None:
             router.account.answered_here(request, 200, decision.model.name)
             headers = {"X-Paddock-Model": decision.model.name}
             client.respond(request, 200, encode(decision.answer), headers=headers)
             return
-        asked = Asked(client, request, operation, decision, decision.call, router.limits, router.loop, caller, passage)
-        asked.books = operation is not local.SHOW
+        asked = Asked(
+            client,
+            request,
+            entry.operation,
+            decision,
+            decision.call,
+            router.limits,
+            router.loop,
+            entry.caller,
+            entry.passage,
+            question=question,
+            books=entry.operation is not local.SHOW,
+        )
         Exchange(router.account, asked, decision.replica).start()
 
-    def _lines(self, request: Request, decision: Decision, passage: Passage) -> bytes:
-        """Lines of the answer's head that are of this request alone."""
+    def _name(self, entry: Entry, decision: Decision) -> None:
+        """Give the request its id, and the answer the lines of its head that are of this request alone."""
+        request, assignment = entry.request, decision.assignment
+        if assignment is not None:
+            request.id = self._router.governance.experiments.request_id(assignment)
+        else:
+            self._count += 1
+            request.id = f"{self._process}-{self._count:x}"
         lines = b"X-Paddock-Request-Id: %b\r\n" % request.id.encode("ascii")
         if decision.reason:
             lines += header_lines([("X-Paddock-Reason", decision.reason[:MOST_REASON_CHARACTERS])])
-        if passage.headers:
-            lines += header_lines(passage.headers.items())
-        return lines
+        if entry.passage.headers:
+            lines += header_lines(entry.passage.headers.items())
+        request.extra_lines = lines
 
     def _admit_elsewhere(self, client: ClientConnection, request: Request) -> None:
         """What is no question to a model: lists, descriptions, health, metrics."""
@@ -198,7 +242,8 @@ class Admission:
             Pending(router, client, request, self._answer_with(client, request, local.ps(router)))
         elif path == "/api/show" and caller is not None:
             demand_method(request, "POST")
-            self.carry_out(client, request, local.SHOW, local.show(router, request), caller)
+            shown = Entry(client, request, local.SHOW, {}, caller, NO_WISHES)
+            self.carry_out(shown, local.show(router, request))
         else:
             raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from agent_runtime.router.access.caller import ANONYMOUS, Caller
 from agent_runtime.router.access.rates import FREE, Passage
+from agent_runtime.router.answers.cache import Question
+from agent_runtime.router.answers.recording import Recording
 from agent_runtime.router.buffers import SMALL_BYTES, Buffers
 from agent_runtime.router.dialects.assembly import Assembly, Collection
 from agent_runtime.router.dialects.errors import (
@@ -29,6 +31,7 @@ from agent_runtime.router.money.purse import Reservation
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision
 
+_JSON: Final = "application/json; charset=utf-8"
 _TAIL_READS: Final = 6
 _TAIL_BYTES: Final = 2048
 
@@ -47,6 +50,8 @@ class Asked:
     caller: Caller = ANONYMOUS
     passage: Passage = FREE
     """What its key's rate limits have counted of it."""
+    question: Question | None = None
+    """What the cache knows it by; None where the cache has nothing to do with it."""
     reservation: Reservation | None = None
     """Money that is set aside for the attempt that is under way."""
     books: bool = True
@@ -96,8 +101,19 @@ class Delivery:
         self.alive = False
         """Whether anything came since this was last set to False."""
         self.first_byte_at: float | None = None
-        self.size_bytes = 0
+        self.size_bytes: int = 0
         """How much of the engine's body came."""
+        self.recording: Recording | None = None
+        """Where the answer is written down, if it may be given again."""
+
+    def record(self, recording: Recording) -> None:
+        """Write the answer down as the client gets it."""
+        recording.begin(self.status, self._content_type(), self._names, chunked=not self.unframe and self._head.chunked)
+        self.recording = recording
+
+    def _content_type(self) -> str:
+        found = next((value for name, value in self._head.headers if name == b"content-type"), b"application/json")
+        return found.decode("latin-1")
 
     def write(self, data: bytes) -> None:
         """More of the engine's body."""
@@ -139,6 +155,8 @@ class Relay(Delivery):
         self.alive = True
         self.size_bytes += len(data)
         self._tail.append(data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:])
+        if self.recording is not None:
+            self.recording.write(data)
         if self.sent:
             self._client.transport.write(data)
         else:
@@ -182,6 +200,8 @@ class Reframe(Delivery):
     def _write_framed(self, data: bytes) -> None:
         if not data:
             return
+        if self.recording is not None:
+            self.recording.write(data)
         chunked = self._request.version == "1.1"
         if chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
@@ -235,6 +255,9 @@ class Translate(Reframe):
     def usage(self) -> Usage | None:
         """As counted by the engine."""
         return self._translator.usage
+
+    def _content_type(self) -> str:
+        return self._translator.stream_type.decode()
 
     def _lines(self) -> bytes:
         names = {
@@ -291,11 +314,16 @@ class Collect(Delivery):
         else:
             body = self._translator.whole(body)
         if fresh:
-            names = {"Content-Type": "application/json; charset=utf-8", **self._names}
+            names = {"Content-Type": _JSON, **self._names}
             lines = status_line(self.status) + header_lines(names.items())
+        if self.recording is not None:
+            self.recording.write(body)
         self.sent = True
         framing = b"Content-Length: %d\r\n" % len(body)
         self._client.transport.write(lines + framing + self._client.closing_lines(self._request) + body)
+
+    def _content_type(self) -> str:
+        return super()._content_type() if self._translator is None and not self._assembles else _JSON
 
     def _error(self, body: bytes) -> bytes:
         """The engine's error as the client gets it: ``body`` itself where nothing in it has to change."""

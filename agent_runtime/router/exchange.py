@@ -54,7 +54,11 @@ class Exchange(Sending):
         names = self._names(replica)
         if asked.call.ignored:
             names["X-Paddock-Ignored"] = ", ".join(asked.call.ignored)
-        self._delivery = deliver(asked, head, names, self._broken, self._translator)
+        delivery = self._delivery = deliver(asked, head, names, self._broken, self._translator)
+        if asked.question is not None:
+            recording = self._account.recording(asked.question, replica)
+            if recording is not None:
+                delivery.record(recording)
         self.deadline = asked.loop.time() + asked.limits.idle_gap_seconds
         return self._delivery
 
@@ -69,6 +73,8 @@ class Exchange(Sending):
         except BadReplyError as error:
             self._broken("truncated", str(error))
             return
+        if delivery.recording is not None:
+            delivery.recording.end(delivery.usage())
         if delivery.status < 500:
             replica.breaker.succeeded()
         elif len(replica.model.replicas) > 1:
@@ -199,7 +205,11 @@ class Exchange(Sending):
             self._leave_line()
         self._release()
         delivery, replica = self._delivery, self._replica
-        usage: Usage | None = None if delivery is None else delivery.usage()
+        usage: Usage | None = None
+        if delivery is not None:
+            usage = delivery.usage()
+            if delivery.recording is not None:
+                delivery.recording.abandon()
         first = None if delivery is None else delivery.first_byte_at
         # An answer that is an error costs nothing; none at all may have been on its way.
         sent = self._sent_at > 0.0 and (delivery is None or delivery.status < 400)

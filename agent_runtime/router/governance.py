@@ -7,6 +7,8 @@ from typing import cast
 from agent_runtime.router.access.access import Access
 from agent_runtime.router.access.rates import RateLimits
 from agent_runtime.router.access.secrets_directory import Secrets, SecretsDirectory
+from agent_runtime.router.answers import AnswerCache, cache_families
+from agent_runtime.router.experiments import Experiments, experiment_families
 from agent_runtime.router.exposition import Family, Kind, family
 from agent_runtime.router.log import Log
 from agent_runtime.router.money.opening import make_purse
@@ -15,6 +17,7 @@ from agent_runtime.router.policy import Policy
 from agent_runtime.router.settings import Settings
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
+from fleet_spec.governance_spec import CacheSpec
 
 
 class Governance:
@@ -25,6 +28,7 @@ class Governance:
         log: Log,
         rates: RateLimits,
         purse: Purse,
+        experiments: Experiments,
         *,
         beyond_loopback: bool = False,
         directory: SecretsDirectory | None = None,
@@ -34,6 +38,8 @@ class Governance:
         self.log = log
         self.rates = rates
         self.purse = purse
+        self.experiments = experiments
+        self.answers = AnswerCache(CacheSpec())
         self.access = Access(required=beyond_loopback)
         self.secrets = secrets or Secrets()
         self.secrets_problem: str | None = None
@@ -48,7 +54,7 @@ class Governance:
     @classmethod
     def ungoverned(cls, log: Log) -> Governance:
         """No key is asked for, and nothing outlives the process."""
-        return cls(log, RateLimits(log), make_purse(None))
+        return cls(log, RateLimits(log), make_purse(None), Experiments(None))
 
     @classmethod
     def of(cls, settings: Settings, contract: FleetContract, log: Log) -> Governance:
@@ -71,7 +77,15 @@ class Governance:
             # Several workers have one ledger, even where it does not outlive them.
             data = settings.seat.directory
         purse = make_purse(data, valkey_url=url, valkey_password=password, stack=stack)
-        return cls(log, rates, purse, beyond_loopback=settings.beyond_loopback, directory=directory, secrets=secrets)
+        return cls(
+            log,
+            rates,
+            purse,
+            Experiments(data),
+            beyond_loopback=settings.beyond_loopback,
+            directory=directory,
+            secrets=secrets,
+        )
 
     @staticmethod
     def check(settings: Settings, contract: FleetContract) -> Secrets:
@@ -117,6 +131,8 @@ class Governance:
         if problem is not None:
             self.log.event("keys_unusable", level="error", problem=problem)
         self.purse.update(contract)
+        self.experiments.update(contract.aliases)
+        self.answers.update(contract.routing.cache)
         self.policy = None
         if contract.tiers:
             # Detectors take a moment to import, and a fleet without further tiers needs none.
@@ -127,6 +143,8 @@ class Governance:
     def tick(self) -> None:
         """Carry on beside the requests."""
         self.purse.tick()
+        self.experiments.tick()
+        self.answers.tick()
 
     def poll_secrets(self) -> bool:
         """Look at the directory of secrets. True where they have changed: take the contract in once more."""
@@ -143,14 +161,25 @@ class Governance:
 
     def problems(self) -> list[str]:
         """What does not work as it should, for people who look after the router."""
-        found = (self.secrets_problem, self.access.problem, self.rates.problem, self.purse.problem)
+        found = (
+            self.secrets_problem,
+            self.access.problem,
+            self.rates.problem,
+            self.purse.problem,
+            self.experiments.problem,
+        )
         return [one for one in found if one is not None]
 
     def families(self) -> list[Family]:
         """For Prometheus."""
-        return [family(name, cast("Kind", kind), text, samples) for name, kind, text, samples in self.purse.metrics()]
+        return [
+            *cache_families(self.answers),
+            *experiment_families(self.experiments.counted),
+            *(family(name, cast("Kind", kind), text, samples) for name, kind, text, samples in self.purse.metrics()),
+        ]
 
     async def close(self) -> None:
         """Write down what is still to be written."""
         await self.purse.close()
+        await self.experiments.close()
         await self.rates.close()

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-
 from agent_runtime.router.fleet_state import FleetState, ModelState
 
 _LATEST = ":latest"
-
-Draw = Callable[[Sequence[float]], int]
-"""Chooses one of several weights, and gives its place."""
-
-
-def draw(weights: Sequence[float]) -> int:
-    """A weighted choice by chance."""
-    return random.choices(range(len(weights)), weights)[0]  # noqa: S311 - balance, not secrecy
 
 
 def forms(name: str) -> tuple[str, str]:
     """The ways to write a name: as in Ollama, one without a tag and the same with ``:latest`` are one."""
     return name, name.removesuffix(_LATEST) if name.endswith(_LATEST) else name + _LATEST
+
+
+def alias_of(fleet: FleetState, name: str) -> str:
+    """The alias that a name is, or nothing where it is none."""
+    return next((form for form in forms(name) if form in fleet.aliases), "")
 
 
 def candidates(fleet: FleetState, name: str) -> list[tuple[ModelState, float]]:
@@ -45,13 +39,3 @@ def candidates(fleet: FleetState, name: str) -> list[tuple[ModelState, float]]:
         if found:
             return found
     return []
-
-
-def choose(
-    arms: Sequence[tuple[ModelState, float]], usable: Callable[[ModelState], bool], draw: Draw = draw
-) -> ModelState | None:
-    """One of the models by weight, among those that are usable."""
-    left = [(model, weight) for model, weight in arms if usable(model)]
-    if len(left) <= 1:
-        return left[0][0] if left else None
-    return left[draw([weight for _, weight in left])][0]

@@ -20,9 +20,10 @@ from agent_runtime.router.dialects.operations import (
     plan,
     requested_model,
 )
+from agent_runtime.router.experiments.draw import Assignment, assign, unit_of
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState, Replica
 from agent_runtime.router.policy import Asking, Classified, Kind, Policy
-from agent_runtime.router.resolve import Draw, candidates, choose, draw, forms
+from agent_runtime.router.resolve import alias_of, candidates, forms
 from agent_runtime.router.wishes import NO_WISHES, Wishes
 from fleet_spec.governance_spec import Tier
 
@@ -57,8 +58,8 @@ class Decision:
     """For people: why this model, and why no other."""
     private: bool = False
     """Whether the request is pinned to the fleet itself."""
-    alias: str = ""
-    """The alias that it was asked by, where that stands for several models."""
+    assignment: Assignment | None = None
+    """Which arm of an A/B test it got, where the alias that was asked for stands for several models."""
     affinity: int | None = None
     """What it should find its replica by: see :meth:`ModelState.affinity`."""
     priority: Priority = "normal"
@@ -76,7 +77,6 @@ def route(
     wishes: Wishes = NO_WISHES,
     policy: Policy | None = None,
     seen: Classified | None = None,
-    draw: Draw = draw,
 ) -> Decision:
     """Decide over a request.
 
@@ -90,7 +90,6 @@ def route(
         wishes: What the client says of how it is to be treated.
         policy: The rules for tiers beyond the fleet; without any, nothing goes there.
         seen: What a look at the prompt has told, where it was looked at before.
-        draw: Chooses among the arms of an alias.
 
     Raises:
         RequestError: in the client's words: 400 a field is wrong, or the model cannot do this; 403 the key may not
@@ -107,9 +106,10 @@ def route(
     able, unable = _able(name, arms, operation, body)
     if unable is not None and not outside:
         raise unable
-    local = None
+    local, assignment = None, None
     if able:
-        local = choose(able, lambda model: _reachable(model, now), draw)
+        unit = unit_of(wishes.session, operation.dialect, body, owner=caller.name) if len(able) > 1 else None
+        local, assignment = _arm(alias_of(fleet, name), able, unit, now)
         if local is None and not outside:
             answered = answer_without_work(operation, body, able[0][0].entry.engine)
             if answered is not None:
@@ -117,7 +117,7 @@ def route(
             raise unreachable(able[0][0], now)
     if not outside or policy is None:
         assert local is not None  # noqa: S101 - without tiers, what is able was chosen or refused above
-        return _decided(Decision(operation, raw, body, local, None), now, caller, wishes)
+        return _decided(Decision(operation, raw, body, local, None, assignment=assignment), now, caller, wishes)
     tiers: dict[Tier, ModelState] = {}
     if able:
         tiers["local"] = local or able[0][0]
@@ -132,6 +132,8 @@ def route(
     order = policy.order(asking, tiers, lambda model: _reachable(model, now))
     decision = Decision(operation, raw, body, order.models[0], None)
     decision.further = order.models[1:]
+    if order.models[0] is local:
+        decision.assignment = assignment
     decision.kind, decision.reason, decision.private = order.kind, order.reason, order.private
     return _decided(decision, now, caller, wishes)
 
@@ -263,6 +265,22 @@ def _able(
         seeing = [arm for arm in able if _sees(arm[0])]
         return seeing, None if seeing else _unable(name, "images", able[0][0])
     return able, None
+
+
+def _arm(
+    alias: str, able: list[tuple[ModelState, float]], unit: str | None, now: float
+) -> tuple[ModelState | None, Assignment | None]:
+    """One of the models that a name stands for, of those that can be reached, and the arm that it is."""
+    if len(able) == 1:
+        model = able[0][0]
+        return (model if _reachable(model, now) else None), None
+    models = {model.name: model for model, _ in able}
+    weights = [(model.name, weight) for model, weight in able]
+    assignment = assign(alias, weights, unit, lambda arm: _reachable(models[arm], now))
+    if assignment is None:
+        return None, None
+    # Several models of one name of the catalogue share its load, and are no experiment.
+    return models[assignment.arm], assignment if alias else None
 
 
 def _can(model: ModelState, operation: Operation) -> bool:

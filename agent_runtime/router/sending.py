@@ -96,6 +96,11 @@ class Sending:
 
     def _attempt(self, replica: Replica, *, fresh: bool = False) -> None:
         self._replica = replica
+        # From here on its place is taken, also while money is set aside: nobody else is given the same.
+        replica.endpoint.outstanding += 1
+        replica.sent += 1
+        replica.model.sent += 1
+        self._holding = True
         self._sent_at = 0.0
         if self._asked.reservation is None and self._account.must_reserve(self._asked, replica):
             now = self._asked.loop.time()
@@ -110,6 +115,7 @@ class Sending:
             await self._account.reserve(self._asked, replica)
         except RequestError as error:
             self._connecting = None
+            self._release()
             attempt = next_choice(self._asked.decision, self._asked.loop.time())
             if attempt is None:
                 self._refuse(error)
@@ -121,12 +127,8 @@ class Sending:
         self._dispatch(replica, fresh=False)
 
     def _dispatch(self, replica: Replica, *, fresh: bool) -> None:
-        endpoint, model, asked = replica.endpoint, replica.model, self._asked
-        endpoint.outstanding += 1
-        replica.sent += 1
-        model.sent += 1
-        model.retries.requests += 1
-        self._holding = True
+        endpoint, asked = replica.endpoint, self._asked
+        replica.model.retries.requests += 1
         self._attempts += 1
         self._delivery = None
         make = asked.call.translator

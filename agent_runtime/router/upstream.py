@@ -103,7 +103,6 @@ class UpstreamConnection(asyncio.Protocol):
         "_head",
         "_left",
         "_parser",
-        "_raw",
         "_write",
         "endpoint",
         "handler",
@@ -125,7 +124,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = 0
         self._parser: httptools.HttpResponseParser | None = None
         self._framing: _Framing | None = None
-        self._raw = False
         self._write: Callable[[bytes], None] = _drop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -192,7 +190,6 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._head = head
         self._write = sink.write
-        self._raw = not sink.unframe
         if head.chunked:
             self._framing = _Unframing() if sink.unframe else _Framing()
             self._parser = httptools.HttpResponseParser(self._framing)

@@ -69,40 +69,26 @@ class Charge:
     booked: bool = False
 
 
-def duration_bucket(seconds: float) -> int:
-    """The column, counted from the first of MEASURES, in which a response time is counted."""
-    return _FIRST_BUCKET + bisect_left(DURATION_BOUNDS_SECONDS, seconds)
-
-
-def micro(seconds: float) -> int:
-    """Seconds as whole millionths, never negative."""
-    return max(0, round(seconds * _MICRO))
-
-
-def measures(
-    *,
-    failed: bool,
+def count_in(
+    total: list[int],
+    failed: int,
     prompt_tokens: int,
     cached_tokens: int,
     completion_tokens: int,
     nano_usd: int,
     duration_seconds: float,
     busy_seconds: float,
-) -> list[int]:
-    """The columns of one request."""
-    found = [0] * len(MEASURES)
-    found[:_FIRST_BUCKET] = (
-        1,
-        int(failed),
-        prompt_tokens,
-        cached_tokens,
-        completion_tokens,
-        nano_usd,
-        micro(duration_seconds),
-        micro(busy_seconds),
-    )
-    found[duration_bucket(duration_seconds)] = 1
-    return found
+) -> None:
+    """Add one request to columns. Positional, since every request passes here."""
+    total[0] += 1
+    total[1] += failed
+    total[2] += prompt_tokens
+    total[3] += cached_tokens
+    total[4] += completion_tokens
+    total[5] += nano_usd
+    total[6] += int(duration_seconds * _MICRO)
+    total[7] += int(busy_seconds * _MICRO)
+    total[_FIRST_BUCKET + bisect_left(DURATION_BOUNDS_SECONDS, duration_seconds)] += 1
 
 
 def add(total: list[int], more: Sequence[int]) -> None:

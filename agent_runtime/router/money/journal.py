@@ -18,7 +18,7 @@ import mmap
 import os
 import struct
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -205,7 +205,7 @@ class Leftover:
         _remove(self._path.parent, self._path.name.removesuffix(SUFFIX))
 
 
-def leftovers(directory: Path) -> Iterator[Leftover]:
+def leftovers(directory: Path) -> Generator[Leftover]:
     """The journals in a directory whose owners are gone, each held while it is looked at."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from agent_runtime.router.money.charges import Series, add, measures
+from agent_runtime.router.money.charges import MEASURES, Series, count_in
 from agent_runtime.router.money.journal import Record
-from agent_runtime.router.money.months import day_number, day_text
+from agent_runtime.router.money.months import DAY_SECONDS, day_text
 from fleet_spec.errors import PaddockError
 
 _NO_RESERVATION = b"\0" * 16
+_day = lru_cache(maxsize=8)(day_text)
 OUTER = "outer"
 """The scope of the fleet's budget: every tier beyond the fleet."""
 
@@ -107,24 +109,17 @@ class Batch:
 
     def put(self, series: Series, record: Record) -> None:
         """Add a record."""
-        day = day_text(day_number(record.at))
-        found = measures(
-            failed=bool(record.failed),
-            prompt_tokens=record.prompt_tokens,
-            cached_tokens=record.cached_tokens,
-            completion_tokens=record.completion_tokens,
-            nano_usd=record.nano_usd,
-            duration_seconds=record.duration_seconds,
-            busy_seconds=record.busy_seconds,
-        )
-        if record.reservation != _NO_RESERVATION:
-            self.settlements.append(Settlement(record.reservation.hex(), day, series, found))
-            return
-        total = self.sums.get((day, series))
-        if total is None:
-            self.sums[day, series] = found
+        held, _, failed, at, prompt, cached, completion, nano_usd, duration_seconds, busy_seconds = record
+        day = _day(int(at // DAY_SECONDS))
+        if held != _NO_RESERVATION:
+            total = [0] * len(MEASURES)
+            self.settlements.append(Settlement(held.hex(), day, series, total))
         else:
-            add(total, found)
+            found = self.sums.get((day, series))
+            total = found or [0] * len(MEASURES)
+            if found is None:
+                self.sums[day, series] = total
+        count_in(total, failed, prompt, cached, completion, nano_usd, duration_seconds, busy_seconds)
 
 
 @dataclass(slots=True)

@@ -10,8 +10,11 @@ from typing import Any, Final
 _TIERS: Final = ("local", "cloud", "commercial")
 _COLOURS: Final = {"local": "#2f7d5b", "cloud": "#3a6ea5", "commercial": "#c2621b"}
 _OTHER_COLOUR: Final = "#777777"
-_WIDTH: Final, _HEIGHT: Final = 860, 240
-_LEFT: Final, _BOTTOM: Final, _TOP: Final = 70, 36, 12
+_WIDTH: Final = 860
+_HEIGHT: Final = 240
+_LEFT: Final = 70
+_BOTTOM: Final = 36
+_TOP: Final = 12
 _MOST_DAYS: Final = 400
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -70,7 +73,9 @@ def cost_page(report: Mapping[str, Any], title: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
     )
 
 

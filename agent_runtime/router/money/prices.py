@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +14,7 @@ REFERENCE_COMMERCIAL_USD_PER_THOUSAND_TOKENS: Final = 0.03
 """What a commercial API is taken to ask where a report compares with one and no price of one is known."""
 _SECONDS_PER_HOUR: Final = 3600
 _MILLION: Final = 1_000_000
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,10 @@ class Price:
             + cached * price.cached_input_usd_per_million
             + completion_tokens * price.output_usd_per_million
         )
+        nano_usd = micro_usd * 1000
+        whole = int(nano_usd)
         # What floating point adds to a whole number must not become a billionth of its own.
-        return math.ceil(round(micro_usd * 1000, 6))
+        return whole if nano_usd - whole < _ROUNDING else whole + 1
 
     def highest(self) -> Price:
         """The price that no request exceeds: of an empty cache and of the longest prompts."""

@@ -41,12 +41,13 @@ class Classifier:
         """Judge a request. Never fails, whatever the body is.
 
         Args:
-            dialect: The language of the client.
+            dialect: The language of the client. Both are read alike: a field of the other's is no hiding place.
             body: The request, decoded.
             declared_public: The client says that nothing in it is private. This is believed of what nobody here can
                 read, such as pictures, and of nothing else.
         """
-        texts = collect(dialect, body)
+        del dialect
+        texts = collect(body)
         found: list[str] = []
         if self._all_private:
             found.append("private: privacy.default says that everything is")

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from agent_runtime.router.dialects.errors import Dialect
 from agent_runtime.router.prompts.patterns import listed
 
 _SWITCHES = frozenset(
@@ -54,8 +53,8 @@ class _Found:
     unreadable: dict[str, None] = field(default_factory=dict[str, None])
 
 
-def collect(dialect: Dialect, body: Mapping[str, Any]) -> Texts:
-    """Everything that a request's body says. Never fails, whatever the body is."""
+def collect(body: Mapping[str, Any]) -> Texts:
+    """Everything that a request's body says, in either dialect. Never fails, whatever the body is."""
     found = _Found()
     for name, value in body.items():
         if name == "messages":
@@ -72,7 +71,7 @@ def collect(dialect: Dialect, body: Mapping[str, Any]) -> Texts:
     tools: object = body.get("tools")
     return Texts(
         everything=everything,
-        asked=_asked(dialect, body, turns),
+        asked=_asked(body, turns),
         turns=len(turns),
         tools=len(cast("list[object]", tools)) if isinstance(tools, list) else 0,
         shaped=_shaped(body),
@@ -85,14 +84,14 @@ def _shaped(body: Mapping[str, Any]) -> bool:
     return isinstance(wanted, dict) and cast("dict[str, object]", wanted).get("type") not in ("text", "json_object")
 
 
-def _asked(dialect: Dialect, body: Mapping[str, Any], turns: list[object]) -> str:
+def _asked(body: Mapping[str, Any], turns: list[object]) -> str:
     for turn in reversed(turns):
         if isinstance(turn, dict) and cast("dict[str, object]", turn).get("role") == "user":
             own = _Found()
             _content(cast("dict[str, object]", turn).get("content"), own)
             return "\n".join(own.lines)
     own = _Found()
-    _text(body.get("prompt") if dialect == "ollama" or "prompt" in body else body.get("input"), own)
+    _text(body.get("prompt", body.get("input")), own)
     return "\n".join(own.lines)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState
-from agent_runtime.router.resolve import candidates, choose
+from agent_runtime.router.resolve import candidates
 from fleet_spec.contract import FleetContract
 from tests.unit.router.rig import contract
 
@@ -62,24 +62,6 @@ def test_what_a_name_stands_for(name: str, models: list[str]) -> None:
 
 def test_the_list_of_names_has_each_once_and_none_that_stands_for_nothing() -> None:
     assert fleet_of(FLEET).names() == ["default", "coder", "split", "assistant", "twin", "gemma3:270m", "codellama"]
-
-
-def test_arms_are_drawn_by_weight_among_those_that_can_be_used() -> None:
-    arms = candidates(fleet_of(FLEET), "split")
-    seen: list[list[float]] = []
-
-    def second(weights: Any) -> int:
-        seen.append(list(weights))
-        return 1
-
-    chosen = choose(arms, lambda _model: True, second)
-    assert chosen is not None
-    assert chosen.name == "coder"
-    assert seen == [[9, 1]]
-    left = choose(arms, lambda model: model.name == "assistant", second)
-    assert left is not None
-    assert left.name == "assistant"
-    assert choose(arms, lambda _model: False, second) is None
 
 
 def replicas(count: int) -> ModelState:

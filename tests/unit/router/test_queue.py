@@ -68,6 +68,26 @@ async def test_an_endpoint_gets_no_more_than_it_may_have_and_all_are_answered(tm
         assert await rig.metric('ollama_active_requests{model="m"}') == 0
 
 
+async def test_a_place_is_taken_while_money_is_set_aside_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig)
+
+        async def reserve(asked: object, replica: object) -> None:
+            await asyncio.sleep(0.01)
+
+        monkeypatch.setattr(rig.router.account, "must_reserve", lambda asked, replica: True)
+        monkeypatch.setattr(rig.router.account, "reserve", reserve)
+        tasks = [ask(rig, str(number)) for number in range(4)]
+        await waiting(rig, 3)
+        for _ in tasks:
+            gate.tickets.release()
+        assert {(await task).status_code for task in tasks} == {200}
+        assert gate.most == 1
+
+
 async def test_the_urgent_go_first_and_the_others_in_their_order(tmp_path: Path) -> None:
     gate, order = Gate(), []
     async with running(tmp_path, gate) as rig:

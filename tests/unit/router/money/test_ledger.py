@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.router.money.charges import MEASURES, Series, measures
+from agent_runtime.router.money.charges import MEASURES, Series, count_in
 from agent_runtime.router.money.ledger import (
     OUTER,
     Batch,
@@ -34,15 +34,9 @@ def hold(number: int, nano_usd: int, *limits: Limit, owner: str = "worker", seri
 
 
 def used(nano_usd: int, *, failed: bool = False) -> list[int]:
-    return measures(
-        failed=failed,
-        prompt_tokens=10,
-        cached_tokens=0,
-        completion_tokens=5,
-        nano_usd=nano_usd,
-        duration_seconds=0.5,
-        busy_seconds=0.25,
-    )
+    columns = [0] * len(MEASURES)
+    count_in(columns, int(failed), 10, 0, 5, nano_usd, 0.5, 0.25)
+    return columns
 
 
 def settled(number: int, nano_usd: int, *, journal: str = "j", position: int = 0) -> Batch:

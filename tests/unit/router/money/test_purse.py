@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,16 +14,17 @@ from hypothesis import strategies as st
 from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.money.budgets import BudgetError
 from agent_runtime.router.money.charges import MEASURES, Charge
-from agent_runtime.router.money.ledger import LedgerError
+from agent_runtime.router.money.ledger import Ledger, LedgerError
 from agent_runtime.router.money.opening import make_purse
 from agent_runtime.router.money.purse import Purse, Reservation
 from agent_runtime.router.money.sqlite_ledger import SqliteLedger
 from fleet_spec.contract import FleetContract
+from fleet_spec.governance_spec import Tier
 from tests.unit.router.money.conftest import MakeLedger
 from tests.unit.router.money.fleet import Clock, contract
 
 
-async def purse(ledger: SqliteLedger, found: FleetContract, clock: Clock, journals: Path | None = None) -> Purse:
+async def purse(ledger: Ledger, found: FleetContract, clock: Clock, journals: Path | None = None) -> Purse:
     made = Purse(ledger, journals, clock=clock)
     made.update(found)
     await made.open()
@@ -34,16 +36,16 @@ async def caught_up(found: Purse) -> None:
     await found._books.flush()
 
 
-async def reserve(found: Purse, *, tier: str = "commercial", key: str = "alice", **more: object) -> Reservation:
-    arguments = {"model": "assistant", "prompt_bytes": 0, "max_tokens": 36, **more}
-    made = await found.reserve(tier=tier, key=key, **arguments)  # type: ignore[arg-type]
+async def reserve(found: Purse, *, tier: Tier = "commercial", key: str = "alice", **more: Any) -> Reservation:
+    arguments: dict[str, Any] = {"model": "assistant", "prompt_bytes": 0, "max_tokens": 36, **more}
+    made = await found.reserve(tier=tier, key=key, **arguments)
     assert made is not None
     return made
 
 
-def charge(tier: str = "commercial", key: str = "alice", tokens: int = 100, **more: object) -> Charge:
-    arguments = {"model": "assistant", "usage": Usage(0, tokens), "duration_seconds": 0.1, **more}
-    return Charge(key=key, tier=tier, **arguments)  # type: ignore[arg-type]
+def charge(tier: Tier = "commercial", key: str = "alice", tokens: int = 100, **more: Any) -> Charge:
+    arguments: dict[str, Any] = {"model": "assistant", "usage": Usage(0, tokens), "duration_seconds": 0.1, **more}
+    return Charge(key=key, tier=tier, **arguments)
 
 
 async def test_money_is_set_aside_and_what_is_over_comes_back(make_ledger: MakeLedger, clock: Clock) -> None:
@@ -254,10 +256,10 @@ class Broken(SqliteLedger):
     broken = False
     slow = False
 
-    async def _do(self, work: object) -> object:
+    async def _do(self, work: Any) -> Any:
         if self.broken:
             raise LedgerError("the disk is full")
-        answer = await super()._do(work)  # type: ignore[arg-type]
+        answer = await super()._do(work)
         if self.slow:
             await asyncio.sleep(30)
         return answer

@@ -1,5 +1,7 @@
 """Each detector: what it finds, what only looks like it, and what a digit changes."""
 
+# ruff: noqa: RUF001 - letters and digits that look like others are what is tested
+
 from __future__ import annotations
 
 import string

@@ -1,0 +1,41 @@
+"""Agents on open models. Each name is loaded when it is asked for, because the agent loop below is slow to import."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent_runtime.agents.agent import Agent, OpenSourceAgent
+    from agent_runtime.agents.functions import Tool
+    from agent_runtime.agents.options import AgentOptions, RunLimits
+    from agent_runtime.agents.result import AgentResult
+    from agent_runtime.agents.sessions import Session, SessionStore
+
+__all__ = [
+    "Agent",
+    "AgentOptions",
+    "AgentResult",
+    "OpenSourceAgent",
+    "RunLimits",
+    "Session",
+    "SessionStore",
+    "Tool",
+]
+
+_HOMES = {
+    "Agent": "agent",
+    "AgentOptions": "options",
+    "AgentResult": "result",
+    "OpenSourceAgent": "agent",
+    "RunLimits": "options",
+    "Session": "sessions",
+    "SessionStore": "sessions",
+    "Tool": "functions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
