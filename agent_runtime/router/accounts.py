@@ -25,6 +25,7 @@ from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.metrics import Metrics
 from agent_runtime.router.money.charges import Charge
+from agent_runtime.router.money.prices import Price
 from agent_runtime.router.request import Request
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ class Account:
             max_tokens=longest_answer_tokens(asked.operation.dialect, body),
             choices=choices(body),
         )
+
+    def price(self, replica: Replica) -> Price | None:
+        """What a model costs by the token, None where nobody knows."""
+        return self._governance.purse.price(replica.model.tier, replica.model.name)
 
     def unspent(self, asked: Asked) -> None:
         """What was set aside for an attempt is not needed: it was never made."""

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError, message_in
 from agent_runtime.router.dialects.fields import check_fields, decode_object
 from agent_runtime.router.dialects.replies import decode_reply
 from agent_runtime.router.fleet_state import EndpointState, FleetState
-from agent_runtime.router.http_head import header_lines, status_line
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
+from agent_runtime.router.progress import Progress
 from agent_runtime.router.request import Request
 from agent_runtime.router.resolve import candidates
-from agent_runtime.router.upload import Upload
+from agent_runtime.router.upload import Feed, pump
 
 _METHODS: Final = {
     "/api/pull": "POST",
@@ -77,7 +78,7 @@ class Administration:
         targets = self._targets(request)
         body = self._in_the_engines_words(body)
         if path in _WITH_PROGRESS and body.get("stream") is not False:
-            await _Progress(client, request, self._note).run(self._told(path, body, targets))
+            await Progress(client, request, self._note).run(self._told(path, body, targets))
         else:
             await self._quietly(client, request, body, targets)
 
@@ -155,25 +156,23 @@ class Administration:
         self, client: ClientConnection, request: Request, body: dict[str, Any], targets: Sequence[EndpointState]
     ) -> None:
         """Make a change, and tell of its end alone."""
-        last, missing = b"", b""
+        answers: list[bytes] = []
+        missing = b""
         for endpoint in targets:
             async with self._http() as http, _reachable(endpoint):
                 reply = await http.request(request.method, endpoint.url + request.path, content=encode(body))
-            if reply.status_code == 404 and request.path in ("/api/delete", "/api/copy"):
-                # It is enough if one of them had it.
+            if reply.status_code == 404:
                 missing = reply.content
             elif reply.status_code >= 400:
                 told = message_in(reply.content, reply.status_code)
                 raise RequestError(reply.status_code, f"{endpoint.url}: {told}")
             else:
-                last, missing = reply.content, b""
-                break_after = False
-                del break_after
-        if missing:
+                answers.append(reply.content)
+        if not answers:  # where one of several had the model, the others need not
             raise RequestError(404, message_in(missing, 404))
         self._note(request, 200)
         client.work = None
-        client.respond(request, 200, last)
+        client.respond(request, 200, answers[-1])
 
     # Files
 
@@ -203,21 +202,23 @@ class Administration:
     async def _send(self, request: Request, targets: Sequence[EndpointState]) -> None:
         """Hand a file on to all that lack it, as it comes, no faster than the slowest takes it."""
         upload = request.upload
-        if upload is None:
-            raise RequestError(400, "missing request body")
-        feeds = [_Feed() for _ in targets]
-        async with asyncio.TaskGroup() as tasks:
-            sent = [
-                tasks.create_task(self._send_to(endpoint, request.path, feed))
-                for endpoint, feed in zip(targets, feeds, strict=True)
-            ]
-            tasks.create_task(_pump(upload, feeds, self._limits.body_gap_seconds))
+        assert upload is not None  # noqa: S101 - the reader gives every POST to this path one
+        feeds = [Feed() for _ in targets]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sent = [
+                    tasks.create_task(self._send_to(endpoint, request.path, feed))
+                    for endpoint, feed in zip(targets, feeds, strict=True)
+                ]
+                tasks.create_task(pump(upload, feeds, self._limits.body_gap_seconds))
+        except* RequestError as refusals:
+            raise _first(refusals) from None
         for endpoint, task in zip(targets, sent, strict=True):
             status, told = task.result()
             if status >= 400:
                 raise RequestError(status, f"{endpoint.url}: {message_in(told, status)}")
 
-    async def _send_to(self, endpoint: EndpointState, path: str, feed: _Feed) -> tuple[int, bytes]:
+    async def _send_to(self, endpoint: EndpointState, path: str, feed: Feed) -> tuple[int, bytes]:
         try:
             async with self._http() as http, _reachable(endpoint):
                 reply = await http.post(endpoint.url + path, content=feed)
@@ -231,3 +232,20 @@ class Administration:
         limits = self._limits
         timeout = httpx.Timeout(limits.first_byte_seconds, connect=limits.connect_seconds)
         return httpx.AsyncClient(timeout=timeout, trust_env=False, headers={"Content-Type": "application/json"})
+
+
+@asynccontextmanager
+async def _reachable(endpoint: EndpointState) -> AsyncGenerator[None]:
+    """Tells where an endpoint cannot be reached, or breaks off."""
+    httpx = importlib.import_module("httpx")
+    try:
+        yield
+    except httpx.HTTPError as error:
+        problem = str(error) or type(error).__name__
+        raise RequestError(502, f"{endpoint.url}: {problem}", code="upstream_error") from error
+
+
+def _first(group: BaseExceptionGroup[RequestError]) -> RequestError:
+    """One of several refusals: there is room for one in an answer."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

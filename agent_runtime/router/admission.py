@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_runtime.router import local
-from agent_runtime.router.access.caller import Caller
+from agent_runtime.router.access.caller import ANONYMOUS, Caller
 from agent_runtime.router.access.rates import FREE, Passage
+from agent_runtime.router.administration import Administration, is_administration
 from agent_runtime.router.answers import Answerer, Question, Replay
 from agent_runtime.router.delivery import Asked
 from agent_runtime.router.dialects.compact import encode
@@ -21,6 +22,7 @@ from agent_runtime.router.exchange import Exchange
 from agent_runtime.router.guard import PREFLIGHT, note_origin, refuse_strangers
 from agent_runtime.router.http_head import header_lines
 from agent_runtime.router.http_server import ClientConnection
+from agent_runtime.router.own_paths import OWN_PATHS
 from agent_runtime.router.pending import Pending
 from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy
 from agent_runtime.router.request import Request
@@ -55,6 +57,7 @@ class Admission:
         self._process = secrets.token_hex(4)
         """Tells the requests of this process from those of others."""
         self._count = 0
+        self._administration = Administration(router.fleet, router.limits, router.account.answered_here)
         router.account.reroute = self.decide_again
 
     def handle(self, client: ClientConnection, request: Request) -> None:
@@ -227,8 +230,9 @@ class Admission:
     def _admit_elsewhere(self, client: ClientConnection, request: Request) -> None:
         """What is no question to a model: lists, descriptions, health, metrics."""
         router, path = self._router, request.path
-        scope = _SCOPES.get(path, "chat")
-        caller = None
+        own = OWN_PATHS.get(path)
+        scope = own.scope if own is not None else "admin" if is_administration(path) else _SCOPES.get(path, "chat")
+        caller = ANONYMOUS
         if path not in _OPEN and not (path == "/metrics" and router.governance.open_metrics):
             caller = router.governance.access.admit(request, scope, client.address)
         answer = local.LOCAL.get(path)
@@ -237,19 +241,22 @@ class Admission:
         if answer is not None:
             demand_method(request, "GET", "HEAD")
             router.answer(client, request, *answer(router, request))
+        elif own is not None:
+            demand_method(request, own.method)
+            Pending(router, client, request, self._answer_with(client, request, own.answer(router, request)))
+        elif is_administration(path):
+            Pending(router, client, request, self._administration.carry_out(client, request))
         elif path == "/api/ps":
             demand_method(request, "GET", "HEAD")
             Pending(router, client, request, self._answer_with(client, request, local.ps(router)))
-        elif path == "/api/show" and caller is not None:
+        elif path == "/api/show":
             demand_method(request, "POST")
             shown = Entry(client, request, local.SHOW, {}, caller, NO_WISHES)
             self.carry_out(shown, local.show(router, request))
         else:
             raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
 
-    async def _answer_with(
-        self, client: ClientConnection, request: Request, work: Coroutine[Any, Any, local.Answer]
-    ) -> None:
+    async def _answer_with(self, client: ClientConnection, request: Request, work: Awaitable[local.Answer]) -> None:
         self._router.answer(client, request, *await work)
 
 

@@ -27,6 +27,8 @@ from agent_runtime.router.fleet_state import ModelState
 from agent_runtime.router.http_head import ReplyHead, header_lines, status_line
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
+from agent_runtime.router.money.months import to_usd
+from agent_runtime.router.money.prices import Price
 from agent_runtime.router.money.purse import Reservation
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision
@@ -103,6 +105,8 @@ class Delivery:
         self.first_byte_at: float | None = None
         self.size_bytes: int = 0
         """How much of the engine's body came."""
+        self.price: Price | None = None
+        """What the model costs, where somebody knows."""
         self.recording: Recording | None = None
         """Where the answer is written down, if it may be given again."""
 
@@ -281,6 +285,7 @@ class Collect(Delivery):
     ) -> None:
         super().__init__(asked, head, names, fault)
         self._translator = translator
+        self._usage: Usage | None = None
         self._assembles = asked.call.in_pieces and head.is_stream
         self._whole = Assembly(asked.call.path) if self._assembles else Collection()
 
@@ -319,7 +324,7 @@ class Collect(Delivery):
         if self.recording is not None:
             self.recording.write(body)
         self.sent = True
-        framing = b"Content-Length: %d\r\n" % len(body)
+        framing = self._cost_line() + b"Content-Length: %d\r\n" % len(body)
         self._client.transport.write(lines + framing + self._client.closing_lines(self._request) + body)
 
     def _content_type(self) -> str:
@@ -338,9 +343,21 @@ class Collect(Delivery):
         )
         return told
 
+    def _cost_line(self) -> bytes:
+        """A line of the head that says what the answer cost: here, all of it is known before the first byte."""
+        usage = None if self.price is None or self.status >= 400 else self.usage()
+        if usage is None or self.price is None:
+            return b""
+        usd = to_usd(self.price.cost_nano_usd(usage.prompt_tokens, usage.completion_tokens))
+        return b"X-Paddock-Cost-Usd: %.9f\r\n" % usd
+
     def usage(self) -> Usage | None:
         """As counted by the engine."""
-        return super().usage() if self._translator is None else self._translator.usage
+        if self._translator is not None:
+            return self._translator.usage
+        if self._usage is None:
+            self._usage = super().usage()
+        return self._usage
 
 
 def deliver(

@@ -55,6 +55,7 @@ class Exchange(Sending):
         if asked.call.ignored:
             names["X-Paddock-Ignored"] = ", ".join(asked.call.ignored)
         delivery = self._delivery = deliver(asked, head, names, self._broken, self._translator)
+        delivery.price = self._account.price(replica)
         if asked.question is not None:
             recording = self._account.recording(asked.question, replica)
             if recording is not None:

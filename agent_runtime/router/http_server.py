@@ -147,6 +147,8 @@ class ClientConnection(asyncio.Protocol):
             self._busy = True
             if self._app.draining:
                 request.keep_alive = False
+            if request.upload is not None:
+                request.upload.pause, request.upload.resume = self._pause_upload, self._resume_upload
             if request.refusal is not None:
                 self._app.note_refusal(request, request.refusal.status)
                 self.respond_error(request, request.refusal)
@@ -161,11 +163,24 @@ class ClientConnection(asyncio.Protocol):
             self._reading_paused = False
             self.transport.resume_reading()
 
+    def _pause_upload(self) -> None:
+        if not self._closing:
+            self.transport.pause_reading()
+
+    def _resume_upload(self) -> None:
+        if not self._closing and not self._reading_paused:
+            self.transport.resume_reading()
+
     def done(self, *, keep_alive: bool) -> None:
         """The answer to the current request is written."""
         self.work = None
         self._busy = False
         if self._closing:
+            return
+        self._reader.drop_upload()
+        if self._reader.phase is Phase.REFUSED and not self._pipeline:
+            self._resume_upload()
+            self._finish()
             return
         if not keep_alive or self._app.draining:
             self._finish()
@@ -199,6 +214,8 @@ class ClientConnection(asyncio.Protocol):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Write a whole answer, and be done with the request."""
+        if request.upload is not None and not request.upload.complete:
+            request.keep_alive = False
         head = (
             status_line(status)
             + header_lines([("Content-Type", content_type), *(headers or {}).items()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent_runtime.router.dialects.errors import Dialect, RequestError
+from agent_runtime.router.upload import Upload
 
 
 class Request:
@@ -17,14 +18,18 @@ class Request:
         "method",
         "origin",
         "path",
+        "query",
         "refusal",
         "started",
+        "upload",
         "version",
     )
 
     def __init__(self) -> None:
         self.method = ""
         self.path = "/"
+        self.query = ""
+        """What follows the path's question mark."""
         self.version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
         """Names in lower case."""
@@ -38,6 +43,8 @@ class Request:
         self.keep_alive = True
         self.started = 0.0
         """When its last byte came, in the event loop's time."""
+        self.upload: Upload | None = None
+        """The body, where it is too large to be kept: it is still coming."""
         self.refusal: RequestError | None = None
         """Why it is refused before anybody looks at what it asks."""
 

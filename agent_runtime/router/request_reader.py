@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -13,8 +14,11 @@ import httptools
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.request import Request
+from agent_runtime.router.upload import Upload
 
 NEVER: Final = float("inf")
+_UPLOADS: Final = "/api/blobs/"
+"""Where bodies of any size are sent to."""
 
 
 class Phase(Enum):
@@ -127,6 +131,10 @@ class RequestReader:
         self.deadline = NEVER
         self._body = []
         request = self._request
+        if request.upload is not None:
+            # It is being handled already, and its handler is told.
+            request.upload.fail()
+            return
         request.refusal = refusal
         request.path = _path(b"".join(self._url))
         request.keep_alive = False
@@ -161,7 +169,9 @@ class RequestReader:
         if self.phase is Phase.REFUSED:
             return
         request = self._request
-        request.path = _path(b"".join(self._url))
+        url = b"".join(self._url)
+        request.path = _path(url)
+        request.query = url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
         request.method = self._parser.get_method().decode("latin-1")
         request.version = self._parser.get_http_version()
         request.keep_alive = (
@@ -169,13 +179,22 @@ class RequestReader:
         )
         self.phase = Phase.BODY
         self.deadline = self._loop.time() + self._limits.body_gap_seconds
-        refusal = self._fault_of_head(request)
+        uploads = request.method == "POST" and request.path.startswith(_UPLOADS)
+        refusal = self._fault_of_head(request, math.inf if uploads else self._limits.body_bytes)
         if refusal is not None:
             self.refuse(refusal)
+        elif uploads:
+            # Whoever handles it reads the body as it comes.
+            request.upload = Upload()
+            request.started = self._loop.time()
+            self._ready.append(request)
 
     def on_body(self, body: bytes) -> None:
         """More of the body."""
         if self.phase is Phase.REFUSED:
+            return
+        if self._request.upload is not None:
+            self._request.upload.feed(body)
             return
         self._body_size_bytes += len(body)
         if self._body_size_bytes > self._limits.body_bytes:
@@ -190,24 +209,37 @@ class RequestReader:
         request, body = self._request, self._body
         if self._parser.should_upgrade() and request.method != "CONNECT":
             return  # it is not whole: the parser only takes what follows for another protocol
+        if request.upload is not None:
+            request.upload.end()
+            self._begin_anew()
+            return
         request.body = body[0] if len(body) == 1 else b"".join(body)
         request.started = self._loop.time()
+        self._begin_anew()
+        self._ready.append(request)
+
+    def _begin_anew(self) -> None:
         self._request = Request()
         self._body = []
         self.phase = Phase.IDLE
         self.deadline = NEVER
-        self._ready.append(request)
+
+    def drop_upload(self) -> None:
+        """Look at nothing that still comes of a body that nobody reads any more."""
+        if self._request.upload is not None and not self._request.upload.complete:
+            self.phase = Phase.REFUSED
+            self.deadline = NEVER
 
     # What may be wrong
 
-    def _fault_of_head(self, request: Request) -> RequestError | None:
+    def _fault_of_head(self, request: Request, most_bytes: float) -> RequestError | None:
         hosts = 0
         expects = False
         for name, value in request.headers:
             if name == b"host":
                 hosts += 1
             elif name == b"content-length":
-                if int(value) > self._limits.body_bytes:
+                if int(value) > most_bytes:
                     return self._body_too_large()
             elif name == b"transfer-encoding":
                 if value.strip().lower() != b"chunked":

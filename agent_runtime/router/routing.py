@@ -130,7 +130,7 @@ def route(
     priority = caller.priority(wishes.priority)
     asking = Asking(operation.dialect, body, len(raw), caller.name, caller.private, priority, wishes, seen)
     order = policy.order(asking, tiers, lambda model: _reachable(model, now))
-    decision = Decision(operation, raw, body, order.models[0], None)
+    decision = Decision(operation, raw, body, order.models[0], None, priority=priority)
     decision.further = order.models[1:]
     if order.models[0] is local:
         decision.assignment = assignment

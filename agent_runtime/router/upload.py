@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from agent_runtime.router.dialects.errors import RequestError
@@ -69,6 +69,42 @@ class Upload:
         self._held_bytes = 0
         self.resume()
         return data
+
+
+class Feed:
+    """What one of several readers of a body still has to read."""
+
+    def __init__(self) -> None:
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
+        self._closed = False
+
+    async def put(self, data: bytes) -> None:
+        """Hand a piece on, as soon as there is room; an empty one ends the body."""
+        if not self._closed:
+            await self._pieces.put(data)
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        self._closed = True
+        while not self._pieces.empty():
+            self._pieces.get_nowait()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self._pieces.get():
+            yield data
+
+
+async def pump(upload: Upload, feeds: Sequence[Feed], gap_seconds: float) -> None:
+    """Hand a body on to all readers, no faster than the slowest of them reads.
+
+    Raises:
+        RequestError: as for :meth:`Upload.read`.
+    """
+    while data := await upload.read(gap_seconds):
+        for feed in feeds:
+            await feed.put(data)
+    for feed in feeds:
+        await feed.put(b"")
 
 
 def _nothing() -> None:

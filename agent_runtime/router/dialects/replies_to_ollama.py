@@ -239,9 +239,12 @@ def timestamp() -> str:
 
 def _cut(vector: Any, dimensions: int) -> Any:
     """The first dimensions of a vector, at length 1 again."""
-    if not (isinstance(vector, list) and 0 < dimensions < len(cast("list[float]", vector))):
+    if not isinstance(vector, list):
         return vector
-    kept = cast("list[float]", vector)[:dimensions]
+    values = cast("list[float]", vector)
+    if not 0 < dimensions < len(values):
+        return values
+    kept = values[:dimensions]
     length = math.sqrt(sum(value * value for value in kept)) or 1.0
     return [value / length for value in kept]
 

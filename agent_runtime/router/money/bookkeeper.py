@@ -190,8 +190,8 @@ class Bookkeeper:
             await self._flush(force)
         except LedgerError as error:
             self.failed(error)
-        except OSError as error:
-            self.failed(LedgerError(f"what killed workers left cannot be read: {error}"))
+        except Exception as error:  # the next tick tries again; until then paid tiers are closed
+            self.failed(LedgerError(f"charges cannot be handed in: {error!r}"))
         else:
             self.problem = None
             self._next_try = 0.0

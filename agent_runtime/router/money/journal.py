@@ -200,6 +200,10 @@ class Leftover:
             found = _records(ring, capacity, head, tail)
             return Left(name, head, [(series[record.series], record) for record in found])
 
+    def set_aside(self) -> None:
+        """Keep it for a person to look at."""
+        self._path.rename(self._path.with_suffix(".damaged"))
+
     def remove(self) -> None:
         """The ledger has all of it."""
         _remove(self._path.parent, self._path.name.removesuffix(SUFFIX))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from fleet_spec.governance_spec import Tier
 
 _NANO_USD: Final = MEASURES.index("nano_usd")
 _RETRY_AFTER_SECONDS: Final = 5
+_MOST_TOKENS: Final = 1_000_000_000
+"""More than any request has. A model server that counts more talks nonsense, which must not make sums overflow."""
+_REMEMBERED_DAYS: Final = 7
+"""How far back a starting router looks for throughputs."""
 
 
 @dataclass(slots=True)
@@ -78,6 +83,7 @@ class Purse:
         """Begin: prices, what killed workers left, the totals. A ledger that is down shows in ``problem``."""
         await self._list.complete()
         await self._books.open()
+        await self._remember_throughputs()
 
     async def close(self) -> None:
         """End; what the ledger cannot take stays in the journal for whoever comes next."""
@@ -208,6 +214,8 @@ class Purse:
             prompt, completion = usage.prompt_tokens, usage.completion_tokens
         else:
             prompt = completion = 0
+        if prompt > _MOST_TOKENS or completion > _MOST_TOKENS:
+            prompt, completion = min(prompt, _MOST_TOKENS), min(completion, _MOST_TOKENS)
         tier, model = charge.tier, charge.model
         if reservation is None:
             price = self._list.prices.get((tier, model), FREE)
@@ -277,6 +285,13 @@ class Purse:
             lost=self._books.lost,
             throughputs=self._list.throughputs(),
         )
+
+    async def _remember_throughputs(self) -> None:
+        """Go on with the throughputs that were measured before a restart."""
+        today = day_number(self._clock())
+        with contextlib.suppress(LedgerError):
+            for row in await self._books.ledger.rows(day_text(today - _REMEMBERED_DAYS), day_text(today)):
+                self._list.learn(row.series, row.measures)
 
     def _taken(self, batch: Batch) -> None:
         """Learn from charges that are now in the ledger."""

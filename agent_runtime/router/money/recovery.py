@@ -14,12 +14,19 @@ MOST_RECORDS = 4096
 async def hand_in_leftovers(ledger: Ledger, journals: Path) -> int:
     """Book the charges in the journals of workers that are gone, each exactly once, and remove these journals.
 
+    A journal that cannot be read is renamed, to ``NAME.damaged``, and its charges of own tiers are lost.
+
     Raises:
         LedgerError: the ledger cannot take them now. They stay.
     """
     count = 0
     for leftover in leftovers(journals):
-        left = leftover.read()
+        try:
+            left = leftover.read()
+        except (ValueError, IndexError, OSError):
+            # Its holds are charged as reserved, like those of any owner that is gone.
+            leftover.set_aside()
+            continue
         end = left.head + len(left.records)
         position = left.head
         while position < end:

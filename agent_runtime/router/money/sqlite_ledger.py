@@ -126,7 +126,7 @@ class SqliteLedger:
                     return
             try:
                 outcome: list[Any] | LedgerError = self._transact([work for work, _ in group])
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # whatever it is, those who wait must hear of it, and the next must have a go
                 self._disconnect()
                 outcome = LedgerError(f"the ledger {self.place} cannot be used: {error}.{self._fix(error)}")
             for number, (_, future) in enumerate(group):
@@ -150,6 +150,8 @@ class SqliteLedger:
     def _connect(self) -> sqlite3.Connection:
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Who asked for what, and how much: for this user alone. SQLite's other files take the mode over.
+            (self._directory / FILE_NAME).touch(0o600)
         path = ":memory:" if self._directory is None else self._directory / FILE_NAME
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -174,7 +176,7 @@ class SqliteLedger:
             self._connection = connection
 
     def _fix(self, error: Exception) -> str:
-        if isinstance(error, sqlite3.OperationalError | OSError):
+        if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
             return ""
         return (
             " It is left as it is, and tiers beyond the fleet stay closed. Put a backup of it in its place, or move it"

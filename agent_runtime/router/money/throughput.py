@@ -34,9 +34,11 @@ class Throughput:
         """
         if tokens <= 0 or busy_seconds <= 0:
             return
+        # The exact sums of a steady stream, so that a day's worth at once weighs no more than it should.
         kept = math.exp(-busy_seconds / _MEMORY_SECONDS)
-        self._tokens = self._tokens * kept + tokens
-        self._seconds = self._seconds * kept + busy_seconds
+        gained_seconds = _MEMORY_SECONDS * (1.0 - kept)
+        self._tokens = self._tokens * kept + tokens / busy_seconds * gained_seconds
+        self._seconds = self._seconds * kept + gained_seconds
 
     def tokens_per_second(self) -> float | None:
         """What one replica computes, or None while too little was seen to say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, cast
 
 from fleet_spec.errors import BadInputError
@@ -22,6 +23,7 @@ _ENTITIES = (
     "CRYPTO",
 )
 """Names, places and dates are left out: alone they say nothing private, and every other prompt has one."""
+_LANGUAGE_MODEL = "en_core_web_lg"
 _THRESHOLD = 0.6
 _MAX_CHARACTERS = 100_000
 """What is longer is cut into pieces: Presidio's language models take no more at once."""
@@ -42,13 +44,13 @@ class Presidio:
                 "privacy.presidio is true, and Presidio is not installed. "
                 "fix: pip install 'paddock[presidio]', or set privacy.presidio to false"
             ) from error
-        try:
-            self._engine: Any = module.AnalyzerEngine()
-        except (OSError, SystemExit, ValueError, ImportError) as error:
+        # Presidio would fetch it from the network by itself, in the middle of a start.
+        if find_spec(_LANGUAGE_MODEL) is None:
             raise BadInputError(
-                f"Presidio cannot start: {error}. fix: python -m spacy download en_core_web_lg, "
-                "or set privacy.presidio to false"
-            ) from error
+                f"privacy.presidio is true, and the language model {_LANGUAGE_MODEL} that Presidio reads with is not "
+                f"installed. fix: python -m spacy download {_LANGUAGE_MODEL}, or set privacy.presidio to false"
+            )
+        self._engine: Any = module.AnalyzerEngine()
 
     def finds(self, text: str) -> bool:
         """Whether Presidio sees something of a person's."""

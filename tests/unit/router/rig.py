@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 
 from agent_runtime.discovery import ContractFile
+from agent_runtime.router.governance import Governance
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.service import Router
+from agent_runtime.router.settings import Settings
 
 QUICK = Limits(
     connect_seconds=5,
@@ -255,9 +257,13 @@ async def running(
     engine: str = "llamacpp",
     limits: Limits = QUICK,
     data: dict[str, Any] | None = None,
+    settings: Settings | None = None,
     **entry: Any,
 ) -> AsyncIterator[Rig]:
-    """A router for one model, ``m``, with one replica for each script; or for the contract in ``data``."""
+    """A router for one model, ``m``, with one replica for each script; or for the contract in ``data``.
+
+    With ``settings``, of which the contract's path does not matter, it is governed as a process is.
+    """
     engines = [ScriptedEngine(script) for script in scripts]
     for scripted in engines:
         await scripted.start()
@@ -268,7 +274,9 @@ async def running(
     path.write_text(json.dumps(data))
     source = ContractFile(path)
     lines: list[str] = []
-    router = Router(source, source.load(), limits, Log(lines.append))
+    log, loaded = Log(lines.append), source.load()
+    governance = None if settings is None else Governance.of(settings, loaded, log)
+    router = Router(source, loaded, limits, log, governance)
     port = await router.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
         try:

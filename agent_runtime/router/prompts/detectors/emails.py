@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent_runtime.router.prompts.detectors.people import OWN
 from agent_runtime.router.prompts.passage import Passage
 from agent_runtime.router.prompts.patterns import any_of, compiled, listed
 
@@ -58,12 +59,17 @@ _NO_DOMAINS = frozenset(
 )
 
 
+_OWN = compiled(rf"{OWN}|\b(?:his|her|me|him)\b")
+"""Words by which even an address like an office's is somebody's."""
+
+
 def find(passage: Passage) -> bool:
     """Whether there is a person's e-mail address."""
     for match in _WRITTEN.finditer(passage.text):
         local = match.group(1).decode().strip(".'-%+").lower()
         top = match.group(2).decode().rpartition(".")[2].strip().lower()
-        if local and local not in _OFFICES and top not in _NO_DOMAINS:
+        known = local not in _OFFICES or _OWN.search(passage.before(match.start(), 30)) is not None
+        if local and known and top not in _NO_DOMAINS:
             return True
     for pattern in (_BRACKETED, _BRACKETED_AT):
         if any(match.group(1).decode().lower() not in _OFFICES - {"me"} for match in pattern.finditer(passage.text)):

@@ -108,7 +108,7 @@ def _has(kind: _Kind, passage: Passage) -> bool:
     if kind.words is not None and not kind.words.search(passage.text):
         return False
     check = _check(kind.check) if kind.check else None
-    for match in kind.form.finditer(passage.text):
+    for match in passage.places(kind.form):
         if check is not None and not check(match.group().decode("utf-8", "ignore")):
             continue
         if kind.words is None:

@@ -88,6 +88,19 @@ async def test_a_living_worker_takes_a_dead_ones_charges_over(tmp_path: Path) ->
     await living.close()
 
 
+async def test_a_journal_that_cannot_be_read_is_kept_aside_and_stops_nobody(tmp_path: Path) -> None:
+    run_until_killed(start(tmp_path, "", PLENTY_USD, 100_000), 40)
+    (names,) = (tmp_path / "journals").glob("*.names")
+    names.write_text("[not JSON\n")
+    purse = make_purse(tmp_path)
+    purse.update(contract())
+    await purse.open()
+    assert purse.problem is None
+    assert purse.spending().fleet.reserved_usd == 0
+    await purse.close()
+    assert len(list((tmp_path / "journals").glob("*.damaged"))) == 1
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "valkey"])
 async def test_several_processes_share_a_budget_and_do_not_overspend_it(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -227,6 +227,20 @@ async def test_a_ledger_of_a_later_release_is_not_touched(tmp_path: Path) -> Non
     await later.close()
 
 
+async def test_a_fault_within_a_transaction_is_told_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    await ledger.open()
+
+    def fault(connection: object) -> None:
+        raise ValueError("a fault")
+
+    with pytest.raises(LedgerError, match="a fault"):
+        await ledger._do(fault)
+    assert await ledger.reserve(hold(1, 10)) is None
+    assert (tmp_path / "ledger.db").stat().st_mode & 0o077 == 0
+    await ledger.close()
+
+
 async def test_a_server_that_would_throw_the_ledger_away_is_refused(valkey_url: str) -> None:
     import valkey.asyncio
 

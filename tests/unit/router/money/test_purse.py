@@ -239,6 +239,16 @@ async def test_a_request_that_cost_more_than_was_set_aside_is_charged_in_full(cl
     await found.close()
 
 
+async def test_counts_that_are_nonsense_do_not_break_the_books(make_ledger: MakeLedger, clock: Clock) -> None:
+    found = await purse(make_ledger(), contract(), clock)
+    for _ in range(20):
+        found.settle(None, charge("local", usage=Usage(10**30, 10**30)))
+    found.settle(None, charge("local", usage=Usage(1, 1)))
+    await caught_up(found)
+    assert (found.problem, found._books.lost, found._books.waiting) == (None, 0, 0)
+    await found.close()
+
+
 async def test_what_was_set_aside_for_a_request_that_was_never_made_comes_back(
     make_ledger: MakeLedger, clock: Clock
 ) -> None:
@@ -343,6 +353,17 @@ async def test_the_measured_throughput_becomes_the_price(clock: Clock) -> None:
     # Ten tokens a second: a thousandth of a dollar a second, so a ten-thousandth a token.
     assert found.settle(None, charge("local", usage=Usage(0, 1))) == pytest.approx(1e-4, rel=0.2)
     await found.close()
+
+
+async def test_the_measured_throughput_outlives_a_restart(make_ledger: MakeLedger, clock: Clock) -> None:
+    found = await purse(make_ledger(), contract(usd_per_hour=3.6), clock)
+    found.settle(None, charge("local", usage=Usage(0, 1000), busy_seconds=100.0))
+    await found.close()
+    again = await purse(make_ledger(), contract(usd_per_hour=3.6), clock)
+    price = again.price("local", "assistant")
+    assert price is not None
+    assert price.output_usd_per_million == pytest.approx(3.6 / 3600 / 10 * 1e6)
+    await again.close()
 
 
 async def test_metrics_tell_of_spend_budget_and_ledger(make_ledger: MakeLedger, clock: Clock) -> None:

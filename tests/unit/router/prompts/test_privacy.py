@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -154,6 +155,11 @@ def test_presidio_is_asked_where_it_is_installed(monkeypatch: pytest.MonkeyPatch
     module = ModuleType("presidio_analyzer")
     module.__dict__["AnalyzerEngine"] = Engine
     monkeypatch.setitem(sys.modules, "presidio_analyzer", module)
+    with pytest.raises(BadInputError, match="en_core_web_lg"):
+        Privacy(rules(presidio=True))
+    model = ModuleType("en_core_web_lg")
+    model.__spec__ = ModuleSpec("en_core_web_lg", None)
+    monkeypatch.setitem(sys.modules, "en_core_web_lg", model)
     privacy = Privacy(rules(presidio=True))
     assert privacy.reasons("Zanzibar") == ["presidio: found something of a person's"]
     assert privacy.reasons("x" * 250_000) == []
