@@ -1,4 +1,4 @@
-"""What uses a fleet: the router, and the code that finds a fleet through its contract.
+"""What uses a fleet: the router, the code that finds a fleet through its contract, clients and agents.
 
 Importing this package loads nothing: each part is imported where it is used, so that a program which needs
 one of them does not pay for the others.
@@ -6,17 +6,35 @@ one of them does not pay for the others.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agent_runtime.agents.agent import Agent, OpenSourceAgent
     from agent_runtime.cost_optimized import CostOptimizedLLMService
+    from agent_runtime.fleet import Fleet
+    from agent_runtime.ollama_client import AsyncOllamaLLMClient, OllamaLLMClient
 
-__all__ = ["CostOptimizedLLMService"]
+__all__ = [
+    "Agent",
+    "AsyncOllamaLLMClient",
+    "CostOptimizedLLMService",
+    "Fleet",
+    "OllamaLLMClient",
+    "OpenSourceAgent",
+]
+
+_HOMES = {
+    "Agent": "agent_runtime.agents.agent",
+    "AsyncOllamaLLMClient": "agent_runtime.ollama_client",
+    "CostOptimizedLLMService": "agent_runtime.cost_optimized",
+    "Fleet": "agent_runtime.fleet",
+    "OllamaLLMClient": "agent_runtime.ollama_client",
+    "OpenSourceAgent": "agent_runtime.agents.agent",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "CostOptimizedLLMService":
-        from agent_runtime.cost_optimized import CostOptimizedLLMService
-
-        return CostOptimizedLLMService
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

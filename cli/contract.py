@@ -38,6 +38,13 @@ def read_outputs(project: Project, stack: str) -> dict[str, Any]:
     return {key: "[secret]" if is_secret(value) else value for key, value in outputs.items()}
 
 
+def read_secret_outputs(project: Project, stack: str) -> dict[str, Any]:
+    """A stack's outputs, secret ones as they are. Only the engine opens them."""
+    from cli.engine.operations import open_stack
+
+    return open_stack(project, stack, create=False).all_outputs()
+
+
 def read_contract(stack: str) -> FleetContract:
     """The contract of a stack that is up. Raises what :func:`read_outputs` raises, and ContractError."""
     return FleetContract.from_mapping(

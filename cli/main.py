@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from cli.console import note, write_json
+from cli.key_commands import keys_app
 from fleet_spec.errors import BadInputError, PaddockError, SpecError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ router_app = typer.Typer(help="Run the router by hand.", no_args_is_help=True, r
 models_app = typer.Typer(help="The catalogue of open models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(router_app, name="router")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 
 StackOption = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
@@ -67,11 +69,12 @@ def outputs(
     stack: StackOption = "dev",
     as_json: JsonOption = False,
     everything: Annotated[bool, typer.Option("--all", help="Every stack output, not the contract alone.")] = False,
+    show_secrets: Annotated[bool, typer.Option(help="Every stack output, secret ones as they are.")] = False,
 ) -> None:
     """Print the fleet's contract: where everything is."""
     from cli.commands.outputs import run
 
-    run(stack, as_json=as_json, everything=everything)
+    run(stack, as_json=as_json, everything=everything, show_secrets=show_secrets)
 
 
 @app.command()
@@ -131,6 +134,19 @@ def chat(
 
 
 @app.command()
+def classify(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Without any, one JSON object a line on stdin.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Judge by this stack's contract.")] = None,
+    fleet: Annotated[Path | None, typer.Option(help="Judge by the contract in this file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether prompts are private and complex, which tier is tried first, and why."""
+    from cli.commands.classify import run
+
+    run(prompts or [], stack=stack, fleet=fleet, as_json=as_json)
+
+
+@app.command()
 def engine(as_json: JsonOption = False) -> None:
     """Print where the Pulumi engine is; gets one first where there is none."""
     from cli.commands.engine import run
@@ -139,11 +155,42 @@ def engine(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def env(stack: StackOption = "dev") -> None:
+def env(
+    stack: StackOption = "dev",
+    show_secrets: Annotated[bool, typer.Option(help="The key of the stack's router too.")] = False,
+) -> None:
     """Print what a plain `pulumi` needs in its environment: eval "$(paddock env)"."""
     from cli.commands.env import run
 
-    run(stack)
+    run(stack, show_secrets=show_secrets)
+
+
+@app.command()
+def costs(
+    stack: StackOption = "dev",
+    data: Annotated[Path | None, typer.Option(help="The data directory of a router, instead of the stack's.")] = None,
+    router: Annotated[str | None, typer.Option(help="Ask the router at this address.")] = None,
+    since: Annotated[str | None, typer.Option(help="The first day (UTC), such as 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="The last day; today by default.")] = None,
+    by: Annotated[Literal["tier", "key", "model", "day"], typer.Option(help="What a line stands for.")] = "tier",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file, too.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was spent on what, how fast and reliable it was, and what it would have cost commercially."""
+    from cli.commands.costs import run
+
+    run(
+        stack,
+        data=data,
+        router=router,
+        since=since,
+        until=until,
+        by=by,
+        as_csv=as_csv,
+        page=report,
+        as_json=as_json,
+    )
 
 
 @models_app.command("list")
@@ -187,12 +234,16 @@ def serve(
     fleet: Annotated[Path | None, typer.Option(help="A contract file to follow.")] = None,
     stack: Annotated[str | None, typer.Option("--stack", "-s", help="Follow this stack's contract.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8080,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+    secrets: Annotated[Path | None, typer.Option(help="The folder with its keys, one file each.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder for spending and A/B tests.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
 ) -> None:
-    """Run the router in this terminal, from a contract file or a stack."""
+    """Run the router in this terminal, from a contract file or a stack. Beyond loopback it asks for keys."""
+    from cli.commands.router import Serving
     from cli.commands.router import serve as run
 
-    run(fleet, stack, host=host, port=port)
+    run(fleet, stack, Serving(host, port, secrets, data, workers))
 
 
 def main() -> None:

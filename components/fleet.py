@@ -52,9 +52,9 @@ class Fleet(pulumi.ComponentResource):
             raise SpecError(problems)
         below = pulumi.ResourceOptions(parent=self)
         if spec.target == "kubernetes":
-            built = KubernetesFleet(name, spec=spec, stack=stack, opts=below)
+            built = KubernetesFleet(name, spec=spec, stack=stack, project=project, opts=below)
         else:
             built = LocalFleet(name, spec=spec, stack=stack, project=project, opts=below)
         self.contract = built.contract.apply(FleetContract.to_mapping)
-        self.secrets = pulumi.Output.secret({})
+        self.secrets = built.secrets
         self.register_outputs({"contract": self.contract})

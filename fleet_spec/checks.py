@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from fleet_spec.catalogue import Catalogue, UnknownModelError
+from fleet_spec.checks_governance import governance_problems
 from fleet_spec.checks_kubernetes import kubernetes_problems, unused_elsewhere
 from fleet_spec.errors import Problem
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
-from fleet_spec.platform_spec import LOOPBACK_HOSTS
 from fleet_spec.spec import FleetSpec
 
 
@@ -59,6 +59,7 @@ class Draft:
 def find_problems(draft: Draft, catalogue: Catalogue) -> list[Problem]:
     """Every mistake between the parts of a config; an empty list where there is none."""
     problems = [*_colliding_names(draft), *_aliases(draft), *_models(draft, catalogue)]
+    problems += governance_problems(draft.rest, {*draft.names, *draft.aliases})
     if draft.rest.target == "local":
         problems += _local(draft)
     if draft.rest.target == "kubernetes":
@@ -123,22 +124,10 @@ _NOT_LOCAL = "remove it, or run this fleet on another target"
 
 def _local(draft: Draft) -> Iterator[Problem]:
     """What the local target does not do is refused, so that no setting is ignored in silence."""
-    router = draft.rest.router
-    if router.host not in LOOPBACK_HOSTS:
-        yield Problem(
-            "router.host",
-            f"{router.host!r} is beyond this machine, and the router asks for no keys yet",
-            "write 127.0.0.1",
-        )
     if draft.rest.web_ui.enabled:
         yield Problem("webUi.enabled", "the local target runs no web UI yet", "write false")
     if draft.rest.ingress.enabled:
         yield Problem("ingress.enabled", "the local target has no ingress", _NOT_LOCAL)
-    for tier in ("cloud", "commercial"):
-        if getattr(draft.rest.tiers, tier) is not None:
-            yield Problem(
-                f"tiers.{tier}", "the local target's router reaches no tier beyond the fleet yet", "remove it"
-            )
     for name, model in draft.models.items():
         key = f"models.{name}"
         if model.engine == "vllm":

@@ -111,6 +111,8 @@ class TierModels(_ContractPart):
     """What answers there in place of the fleet's models and aliases of these names."""
     secret: str | None = None
     """The name of the file, among the router's secrets, with the key that this tier asks for."""
+    usd_per_thousand_tokens: float | None = Field(default=None, ge=0)
+    """A flat price in US dollars for those of its models whose price nobody else knows."""
 
 
 class FleetContract(_ContractPart):
@@ -131,6 +133,9 @@ class FleetContract(_ContractPart):
     routing: RoutingSpec = RoutingSpec()
     keys: dict[str, KeySpec] = Field(default_factory=dict)
     """The keys that clients may show, by name: hashes and what each may do."""
+    open_metrics: bool = False
+    """Whether metrics are read without a key where the router listens beyond loopback: something else, such as
+    a network policy, decides then who reaches it."""
 
     @classmethod
     def parse(cls, text: str | bytes, source: str = "the contract") -> FleetContract:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 
 from fleet_spec.base import Count, Identifier, Port, Quantity, SpecPart
 from fleet_spec.container_spec import Image, Labels, ObjectName, SecretKeyRef, Taint
@@ -12,8 +12,42 @@ from fleet_spec.governance_spec import KeySpec
 from fleet_spec.kubernetes_spec import AwsNodes, AzureNodes, GatewayRef, NodeClassRef
 from fleet_spec.model_spec import ReplicaRange, StorageMode
 
-LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 _NVIDIA_TAINT = "nvidia.com/gpu=present:NoSchedule"
+
+
+class RegistryLogin(SpecPart):
+    """How to log in to a registry. Default: as Docker is logged in on the machine that builds."""
+
+    username: str = Field(min_length=1)
+    password: SecretStr
+    """Set with ``pulumi config set --secret --path router.build.login.password``."""
+
+
+class RouterBuildSpec(SpecPart):
+    """The router's image, built from the project's Dockerfile when the stack goes up."""
+
+    registry: str = Field(pattern=r"^[a-z0-9.-]+(:[0-9]+)?$")
+    """The registry's host, such as ``ghcr.io`` or ``registry.example.com:5000``."""
+    repository: str = Field(pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$")
+    """The image's name there, such as ``my-team/paddock``."""
+    tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
+    """For people: the fleet itself names the image by its digest."""
+    push: bool = True
+    """False keeps the image in the Docker of the machine that builds, for a cluster that runs on that machine."""
+    platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] = ("linux/amd64",)
+    """For which nodes it is built."""
+    login: RegistryLogin | None = None
+
+    @model_validator(mode="after")
+    def _kept_where_it_is_built(self) -> Self:
+        if not self.push and len(self.platforms) > 1:
+            raise ValueError("Docker keeps an image of one platform; name one, or write push: true")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The image's whole name, with its tag."""
+        return f"{self.registry}/{self.repository}:{self.tag}"
 
 
 class RouterSpec(SpecPart):
@@ -25,7 +59,9 @@ class RouterSpec(SpecPart):
     replicas: ReplicaRange = ReplicaRange(min=2, max=4)
     """How many of it Kubernetes runs; the local and Docker targets run one."""
     image: Image | None = None
-    """The container image on Docker and Kubernetes, with a tag or digest."""
+    """The container image on Docker and Kubernetes, with a tag or digest. Either this or ``build``."""
+    build: RouterBuildSpec | None = None
+    """Has the stack build the image and push it."""
     target_cpu_utilization: int = Field(default=70, ge=10, le=100)
     """Percent of its promised CPU at which Kubernetes adds a replica, where ``replicas`` is a range."""
     keys_secret: SecretKeyRef | None = None
@@ -36,6 +72,12 @@ class RouterSpec(SpecPart):
     """Raise it to have the stack make a new key of its own in place of the old one."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the router's port on one machine."""
+
+    @model_validator(mode="after")
+    def _one_image(self) -> Self:
+        if self.image is not None and self.build is not None:
+            raise ValueError("has both 'image' and 'build'; keep one of them")
+        return self
 
 
 class WebUiSpec(SpecPart):
@@ -129,6 +171,9 @@ class MonitoringSpec(SpecPart):
     """The page that alerts link to, without the ``#`` part: your copy of docs/runbooks.md."""
     labels: Labels = Field(default_factory=dict)
     """Further labels of PodMonitors and rules, where your operator selects by them."""
+    open_metrics: bool = True
+    """The router's metrics are read without a key inside the cluster, where network policies say who reaches
+    it. They are never led to from outside. False: Prometheus shows the router's key."""
 
 
 class IngressSpec(SpecPart):

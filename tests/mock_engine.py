@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,11 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime import mocks
 from pulumi.runtime import stack as runtime_stack
+
+from fleet_spec.keys import new_key
+
+BUILT_IMAGE = "registry.example.com/built@sha256:" + "cd" * 32
+"""What every image that is built is called afterwards."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,10 @@ class _Monitor(mocks.MockMonitor):
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, run: Run, preview: bool) -> None:
+    def __init__(self, run: Run, preview: bool, stacks: Mapping[str, Mapping[str, Any]]) -> None:
         self._run = run
         self._preview = preview
+        self._stacks = stacks
         self._ports = iter(range(18100, 18999))
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
@@ -61,6 +67,10 @@ class _Mocks(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self._run.resources.append(Recorded(args.typ, args.name, dict(args.inputs), bool(args.custom)))
+        if args.typ == "pulumi:pulumi:StackReference" and args.inputs["name"] in self._stacks:
+            outputs = dict(self._stacks[args.inputs["name"]])
+            hidden = [name for name in outputs if name == "fleetSecrets"]
+            return args.name, {**args.inputs, "outputs": outputs, "secretOutputNames": hidden}
         if self._preview:
             return "", dict(args.inputs)
         return f"{args.name}-id", {**args.inputs, **self._made_up(args)}
@@ -72,13 +82,29 @@ class _Mocks(mocks.Mocks):
             return {"port": port, "url": f"http://127.0.0.1:{port}", "pid": 4242, "running": True}
         if args.typ == "paddock:local:Weights":
             return {"path": args.inputs.get("path") or f"/cache/{args.inputs['fileName']}"}
+        if args.typ == "docker-build:index:Image":
+            return {"ref": BUILT_IMAGE}
+        if args.typ == "paddock:keys:RandomKey":
+            return {"key": new_key()}
         return {}
 
 
 def run_program(
-    program: Callable[[], None], *, preview: bool = False, config: dict[str, str] | None = None, stack: str = "dev"
+    program: Callable[[], None],
+    *,
+    preview: bool = False,
+    config: dict[str, str] | None = None,
+    stack: str = "dev",
+    stacks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Run:
     """Run a Pulumi program to its end under the mocked engine.
+
+    Args:
+        program: What to run.
+        preview: As a preview: what only an `up` finds out stays unknown.
+        config: The stack's config, keys with their namespaces.
+        stack: The stack's name.
+        stacks: Outputs of other stacks, by name, for references to them. Those of any other stack are unknown.
 
     Each run has an event loop of its own and leaves no option, export or task behind.
     """
@@ -96,7 +122,7 @@ def run_program(
     loop.set_default_executor(workers)
     pulumi.runtime.settings.reset_options()
     try:
-        told = _Mocks(run, preview)
+        told = _Mocks(run, preview, stacks or {})
         monitor = _Monitor(told)
         monitor.run = run
         mocks.set_mocks(told, project="paddock", stack=stack, preview=preview, monitor=monitor)
@@ -115,6 +141,8 @@ def run_program(
 
         loop.run_until_complete(body())
     finally:
+        # The program's failure is raised; every task that waited for the same would tell it once more.
+        loop.set_exception_handler(lambda *_: None)
         pending = asyncio.all_tasks(loop)
         for task in pending:
             task.cancel()

@@ -30,4 +30,6 @@ compile() { # output, arguments...
 }
 
 compile requirements.lock pyproject.toml "${extras[@]}" --group run
-compile requirements-dev.lock pyproject.toml "${extras[@]}" --extra kubernetes --group run --group dev
+compile requirements-dev.lock pyproject.toml "${extras[@]}" \
+    --extra kubernetes --extra build --extra valkey --extra otel --group run --group dev
+compile docker/router.lock docker/router.in --constraint requirements-dev.lock

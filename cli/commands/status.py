@@ -11,6 +11,7 @@ import httpx
 from cli.console import note, table, write, write_json
 from cli.contract import read_contract
 from cli.project import Project, find_project
+from cli.router_access import require_way, router_url
 from components.local.paths import processes_directory
 from components.local.processes import CorruptRecordError, ProcessRecord, is_alive, list_records
 from components.local.records import LOG_NAME
@@ -36,9 +37,15 @@ class Probe:
 
 
 def run(stack: str, *, as_json: bool) -> None:
-    """Print the state of everything; raise where something does not run."""
+    """Print the state of everything; raise where something does not run.
+
+    Raises:
+        BadInputError: there is no such stack, it is not up, or nothing of it is reached from here.
+        UnhealthyError: something does not run.
+    """
     project = find_project()
     contract = read_contract(stack)
+    require_way(contract)
     probes = probe_fleet(contract)
     processes = [_process_row(record) for record in _records(project, contract)]
     healthy = all(probe.healthy for probe in probes) and all(row["running"] for row in processes)
@@ -69,11 +76,14 @@ _COLUMNS = ("name", "state", "pid", "port", "restarts", "memory")
 
 
 def probe_fleet(contract: FleetContract) -> list[Probe]:
-    """Ask the router and every replica whether they answer, all at the same time."""
-    asked: list[tuple[str, str, str]] = [("router", contract.router.url, "/readyz")]
-    for name, model in contract.models.items():
-        asked += [(name, endpoint.url, HEALTH_PATHS[model.engine]) for endpoint in model.endpoints]
-    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as client, ThreadPoolExecutor(16) as pool:
+    """Ask the router, and every replica that is reached from here, whether they answer, all at the same time."""
+    url = router_url(contract)
+    asked: list[tuple[str, str, str]] = [("router", url, "/readyz")] if url is not None else []
+    if contract.target != "kubernetes":  # a cluster's model servers answer inside it alone
+        for name, model in contract.models.items():
+            asked += [(name, endpoint.url, HEALTH_PATHS[model.engine]) for endpoint in model.endpoints]
+    near = url != contract.router.external_url
+    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=not near) as client, ThreadPoolExecutor(16) as pool:
         probes = [pool.submit(_probe, client, name, url, path) for name, url, path in asked]
         return [probe.result() for probe in probes]
 

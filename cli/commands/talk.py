@@ -8,6 +8,7 @@ from agent_runtime.chat_client import ChatClient, Message
 from cli.commands.up import chat_model
 from cli.console import note, write_json
 from cli.contract import read_contract
+from cli.router_access import chat_client
 from fleet_spec.errors import BadInputError
 
 CHAT_MAX_TOKENS = 512
@@ -54,7 +55,7 @@ def _client(stack: str, model: str | None) -> tuple[ChatClient, str]:
     name = model or chat_model(contract)
     if name is None:
         raise BadInputError(f"stack {stack!r} has no model that chats. fix: name one with --model")
-    return ChatClient(contract.router.openai), name
+    return chat_client(contract), name
 
 
 def _readable(text: str) -> str:

@@ -11,6 +11,7 @@ from cli.console import note, table, write, write_json
 from cli.engine.operations import Outcome, open_stack
 from cli.preflight import check_stack
 from cli.project import command_name, find_project
+from cli.router_access import chat_client, how_to_reach, router_url
 from fleet_spec.contract import FleetContract
 
 QUESTION = "What is the capital of Japan?"
@@ -28,12 +29,26 @@ def run(stack: str, *, yes: bool, as_json: bool) -> None:
         require_consent(yes, f"Bring stack {stack!r} up?")
     outcome = operator.up()
     contract = FleetContract.from_mapping(operator.outputs()["fleet"], "the stack's output `fleet`")
-    model = chat_model(contract)
-    answer = _first_answer(ChatClient(contract.router.openai), model) if model else None
+    answer = _answer(contract)
     if as_json:
         write_json(_document(outcome, contract, answer))
     else:
         _show(outcome, contract, answer)
+
+
+def _answer(contract: FleetContract) -> Answer | None:
+    """An answer to the question; None where nothing chats, or nobody here reaches the router."""
+    model = chat_model(contract)
+    if model is None or router_url(contract) is None:
+        return None
+    try:
+        return _first_answer(chat_client(contract), model)
+    except RouterUnreachableError as error:
+        if contract.target != "kubernetes":
+            raise
+        # A new name, certificate or load balancer takes its time, and the fleet itself is up.
+        note(f"the router does not answer here yet: {error}")
+        return None
 
 
 def _first_answer(client: ChatClient, model: str) -> Answer:
@@ -88,12 +103,22 @@ def _show(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> N
         write(f"asked {answer.model} through the router: {QUESTION}")
         write(f"answer: {answer.text.strip()}  ({answer.completion_tokens} tokens, {answer.seconds:.1f} s)")
     write()
+    for index, line in enumerate(_next_steps(contract)):
+        write(f"{'next:' if index == 0 else '     '} {line}")
+
+
+def _next_steps(contract: FleetContract) -> list[str]:
     paddock, flag = command_name(), _stack_flag(contract.stack)
-    write(f'next: {paddock} ask "Who wrote Hamlet?"{flag}')
-    write(f"      {paddock} chat{flag}")
-    write(f"      {paddock} status{flag}")
-    write(f"      OPENAI_BASE_URL={contract.router.openai} OLLAMA_HOST={contract.router.ollama}")
-    write(f"      {paddock} destroy{flag}")
+    url = router_url(contract)
+    reached = [f"OPENAI_BASE_URL={url}/v1 OLLAMA_HOST={url}"] if url is not None else []
+    return [
+        *(how_to_reach(contract) if url is None else []),
+        f'{paddock} ask "Who wrote Hamlet?"{flag}',
+        f"{paddock} chat{flag}",
+        f"{paddock} status{flag}",
+        *reached,
+        f"{paddock} destroy{flag}",
+    ]
 
 
 def _stack_flag(stack: str) -> str:

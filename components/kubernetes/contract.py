@@ -1,16 +1,28 @@
-"""The contract of a fleet on a cluster. All of it is known before anything is made: names are addresses here."""
+"""The contract of a fleet on a cluster. All that it tells of the cluster is known before anything is made:
+names are addresses here."""
 
 from __future__ import annotations
 
 from components.kubernetes.manifests.engines import ENGINES
 from components.kubernetes.manifests.meta import ROUTER, WEB_UI
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
+from components.tiers import build_tiers
+from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
 
 
-def build_contract(plan: KubernetesPlan) -> FleetContract:
-    """The contract, with addresses inside the cluster and, where there is a way in, outside it."""
+def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> FleetContract:
+    """The contract, with addresses inside the cluster and, where there is a way in, outside it.
+
+    Args:
+        plan: The fleet, decided.
+        other: The contract of the stack that is the cloud tier, where one is.
+
+    Raises:
+        SpecError: that stack does not serve what the config asks of it, or its contract is needed and not there.
+    """
     spec = plan.spec
+    models = {model.name: _model(plan, model) for model in plan.models}
     outside = spec.ingress if spec.ingress.enabled else None
     web_ui = None
     if spec.web_ui.enabled:
@@ -23,14 +35,16 @@ def build_contract(plan: KubernetesPlan) -> FleetContract:
             f"http://{plan.service_host(ROUTER)}", _https(outside.host if outside is not None else None)
         ),
         web_ui=web_ui,
-        models={model.name: _model(plan, model) for model in plan.models},
+        models=models,
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
+        tiers=build_tiers(spec.tiers, models, spec.aliases, load_catalogue(), other),
         budget=Budget(
             monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
         ),
         privacy=spec.privacy,
         routing=spec.routing,
         keys=dict(spec.router.keys),
+        open_metrics=spec.monitoring.enabled and spec.monitoring.open_metrics,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pulumi
 
 from components.kubernetes.contract import build_contract
@@ -15,6 +17,8 @@ from components.kubernetes.provider import cluster_provider
 from components.kubernetes.router import Router
 from components.kubernetes.valkey import Valkey
 from components.kubernetes.web_ui import WebUi
+from components.router_image import RouterImage
+from components.tier_sources import ROUTER_KEY, plainly, read_tiers
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import FleetContract
 from fleet_spec.spec import FleetSpec
@@ -25,9 +29,11 @@ class KubernetesFleet(pulumi.ComponentResource):
 
     Attributes:
         contract: The fleet's contract, known once the router answers.
+        secrets: Its keys by name, secret; those of Secrets of the user's own are not among them.
     """
 
     contract: pulumi.Output[FleetContract]
+    secrets: pulumi.Output[dict[str, str]]
 
     def __init__(
         self,
@@ -35,7 +41,7 @@ class KubernetesFleet(pulumi.ComponentResource):
         *,
         spec: FleetSpec,
         stack: str,
-        router_image: pulumi.Input[str] | None = None,
+        project: Path,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Describe the fleet.
@@ -44,11 +50,12 @@ class KubernetesFleet(pulumi.ComponentResource):
             name: The resource's name.
             spec: What to build.
             stack: The stack's name, which the contract and every object's labels carry.
-            router_image: In place of the config's, where the stack builds one.
+            project: The project's directory, from which the router's image is built where the config has it so.
             opts: Options of the component.
 
         Raises:
             SpecError: with everything that keeps the fleet from the cluster.
+            BadInputError: a package that the config makes necessary is not installed.
         """
         super().__init__("paddock:kubernetes:KubernetesFleet", name, None, opts)
         plan = plan_fleet(spec, stack, load_catalogue())
@@ -57,7 +64,8 @@ class KubernetesFleet(pulumi.ComponentResource):
         def child() -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, providers=[provider])
 
-        namespace = Namespace("namespace", plan=plan, opts=child())
+        tiers = read_tiers(spec.tiers, self)
+        namespace = Namespace("namespace", plan=plan, tier_keys=tiers.keys, opts=child())
         pools = GpuPools("gpu-pools", plan=plan, opts=child())
         Monitoring("monitoring", plan=plan, depends_on=namespace.ready, opts=child())
         valkey = Valkey("valkey", plan=plan, depends_on=namespace.ready, opts=child())
@@ -71,17 +79,23 @@ class KubernetesFleet(pulumi.ComponentResource):
             )
             for model in plan.models
         ]
-        contract = build_contract(plan)
+        contract = pulumi.Output.from_input(tiers.other).apply(plainly(lambda other: build_contract(plan, other)))
+        build = spec.router.build
+        below = pulumi.ResourceOptions(parent=self)
+        image = RouterImage("router-image", build=build, project=project, opts=below) if build is not None else None
         router = Router(
             "router",
             plan=plan,
-            contract_text=contract.to_json(),
-            image=router_image,
+            contract_text=contract.apply(FleetContract.to_json),
+            image=image.reference if image is not None else None,
             depends_on=[*namespace.ready, *valkey.ready, *(one for model in models for one in model.ready)],
             opts=child(),
         )
         web_ui = WebUi("web-ui", plan=plan, depends_on=router.ready, opts=child())
         Ingress("ingress", plan=plan, depends_on=[*router.ready, *web_ui.ready], opts=child())
         # The contract is worth exporting only once the router answers.
-        self.contract = pulumi.Output.all(*(one.urn for one in router.ready)).apply(lambda _: contract)
+        self.contract = pulumi.Output.all(contract, *(one.urn for one in router.ready)).apply(lambda found: found[0])
+        key = namespace.router_key
+        made = pulumi.Output.from_input(key).apply(lambda found: {} if found is None else {ROUTER_KEY: found})
+        self.secrets = pulumi.Output.secret(made)
         self.register_outputs({"namespace": plan.namespace})

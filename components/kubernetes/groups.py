@@ -13,6 +13,7 @@ from components.kubernetes.contract import build_contract
 from components.kubernetes.manifests import (
     autoscaling,
     disruption,
+    following,
     gpu_pools,
     ingress,
     namespace,
@@ -28,6 +29,7 @@ from components.kubernetes.manifests import (
 from components.kubernetes.manifests.meta import ROUTER, Manifest
 from components.kubernetes.manifests.monitoring import monitoring
 from components.kubernetes.model import GpuPool, KubernetesModel, KubernetesPlan
+from fleet_spec.container_spec import SecretKeyRef
 
 Stages = list[list[Manifest]]
 
@@ -51,8 +53,8 @@ def namespace_stages(plan: KubernetesPlan) -> Stages:
     return [[namespace.namespace(plan)], [namespace.service_account(plan), *policies]]
 
 
-def secret_stages(plan: KubernetesPlan, values: Mapping[str, Any]) -> Stages:
-    """The Secrets that the stack makes up itself. Never rendered."""
+def secret_stages(plan: KubernetesPlan, values: Mapping[SecretKeyRef, Any]) -> Stages:
+    """The Secrets that the stack makes itself. Never rendered."""
     return [secrets.stack_secrets(plan, values)]
 
 
@@ -64,8 +66,8 @@ def pool_stages(plan: KubernetesPlan, pool: GpuPool) -> Stages:
 def model_stages(plan: KubernetesPlan, model: KubernetesModel) -> Stages:
     """What a model's pods need, its workload, what scales it, and last the Services that lead to it.
 
-    In this order a change of source swaps without a gap: the new workload is up before the Services turn to it, and
-    what is no longer named goes at the very end.
+    In this order a change of source swaps without a gap: the new workload is up before the Service turns to it and the
+    contract names it, and what is no longer named goes at the very end, when the router follows the contract.
     """
     before = [network_policy.model_policy(plan, model)] if _walled(plan) else []
     loading: list[Manifest] = []
@@ -95,16 +97,17 @@ def valkey_stages(plan: KubernetesPlan) -> Stages:
 
 
 def router_stages(plan: KubernetesPlan, contract_text: Any = None, image: Any = None) -> Stages:
-    """The contract, the router that follows it, and its address."""
+    """The contract, the router that follows it, its addresses, and last the Job that sees it follow."""
     text = build_contract(plan).to_json() if contract_text is None else contract_text
     before = [router.contract_map(plan, text)]
     if _walled(plan):
-        before.append(network_policy.router_policy(plan))
+        before += [network_policy.router_policy(plan), network_policy.follower_policy(plan)]
     scaler = autoscaling.router_scaler(plan)
     return [
         before,
         [router.deployment(plan, image), disruption.part_budget(plan, ROUTER)],
-        [*([scaler] if scaler is not None else []), router.service(plan)],
+        [*([scaler] if scaler is not None else []), router.service(plan), following.replicas_service(plan)],
+        [following.follow_job(plan, image)],
     ]
 
 

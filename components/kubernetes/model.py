@@ -65,6 +65,11 @@ class Replicas:
         return self.max if self.scaling is None else None
 
     @property
+    def first(self) -> int:
+        """With how many a new workload starts, whoever decides their number afterwards."""
+        return max(1, self.min)
+
+    @property
     def sleeps(self) -> bool:
         """Whether there may be no replica at all."""
         return self.scaling is not None and self.scaling.scale_to_zero
@@ -112,8 +117,11 @@ class KubernetesModel:
 
     @property
     def endpoints_service(self) -> str:
-        """The headless Service, whose DNS name has the address of every ready replica."""
-        return f"{self.safe_name}-endpoints"
+        """The headless Service, whose DNS name has the address of every ready replica.
+
+        Each generation has its own, so that what still follows an older contract reaches the servers that it names.
+        """
+        return f"{self.workload}-endpoints"
 
     @property
     def workload_kind(self) -> Literal["Deployment", "StatefulSet"]:

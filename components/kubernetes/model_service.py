@@ -45,5 +45,6 @@ class ModelService(pulumi.ComponentResource):
             model_stages(plan, model),
             depends_on=depends_on,
             load_timeout_seconds=plan.spec.kubernetes.load_timeout_seconds,
+            first_replicas=model.replicas.first,
         )
         self.register_outputs({"service": model.safe_name})

@@ -45,9 +45,14 @@ def plan_fleet(spec: FleetSpec, stack: str, catalogue: Catalogue) -> KubernetesP
         SpecError: with everything that keeps the fleet from the cluster.
     """
     problems: list[Problem] = []
-    if spec.router.image is None:
+    router_image = spec.router.image or (spec.router.build.name if spec.router.build is not None else None)
+    if router_image is None:
         problems.append(
-            Problem("router.image", "is missing: a cluster runs the router from an image", "build one and name it")
+            Problem(
+                "router.image",
+                "is missing: a cluster runs the router from an image",
+                "name one, or say in router.build where the stack is to push one that it builds",
+            )
         )
     pools = tuple(plan_pool(name, pool, spec.namespace) for name, pool in spec.gpu_pools.items())
     problems += _pool_name_problems(pools)
@@ -58,7 +63,7 @@ def plan_fleet(spec: FleetSpec, stack: str, catalogue: Catalogue) -> KubernetesP
             models.append(outcome)
         else:
             problems += outcome
-    if problems:
+    if problems or router_image is None:
         raise SpecError(problems)
     return KubernetesPlan(
         spec=spec,
@@ -66,7 +71,7 @@ def plan_fleet(spec: FleetSpec, stack: str, catalogue: Catalogue) -> KubernetesP
         namespace=spec.namespace,
         models=tuple(models),
         pools=pools,
-        router_image=spec.router.image or "",
+        router_image=router_image,
         web_ui_image=spec.web_ui.image or WEB_UI_IMAGE,
         valkey_image=spec.valkey.image or VALKEY_IMAGE,
     )

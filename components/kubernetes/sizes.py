@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 from components.kubernetes.model import EngineName, GpuRequest
 from components.kubernetes.quantities import amount
@@ -13,6 +15,9 @@ from fleet_spec.gpus import GPUS
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.sizing.estimate import GIB, VLLM_MEMORY_SHARE, MemoryEstimate, estimate_memory, fits
 from fleet_spec.sizing.weights import UnknownQuantizationError
+
+_estimate_memory: Callable[..., MemoryEstimate] = lru_cache(maxsize=256)(estimate_memory)
+"""The sum over a model's tensors is taken once, however many models of a fleet are the same."""
 
 
 def estimate(
@@ -26,7 +31,7 @@ def estimate(
     quantization = model.quantization
     if engine == "ollama":
         quantization = entry.sources.ollama.quantization if entry.sources.ollama is not None else None
-    return estimate_memory(
+    return _estimate_memory(
         entry,
         engine=engine,
         quantization=quantization,

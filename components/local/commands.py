@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.local.plan import LocalModel
+from fleet_spec.platform_spec import RouterSpec
 
 PORT_PLACEHOLDER = "{port}"
 """Replaced by the process's port, which the provider chooses once and keeps."""
@@ -60,11 +61,23 @@ def ollama_environment(model: LocalModel, store: Path) -> Mapping[str, str]:
     }
 
 
-def router_command(contract_path: Path, host: str) -> list[str]:
-    """The command that runs the router on a contract file."""
-    return [
+def router_command(contract_path: Path, secrets: Path, data: Path, router: RouterSpec) -> list[str]:
+    """The command that runs the router on a contract file.
+
+    Args:
+        contract_path: The contract, which it follows.
+        secrets: The folder with its keys, which it follows too.
+        data: The folder for what it has to remember.
+        router: What the config says of it.
+    """
+    command = [
         *(sys.executable, "-m", ROUTER_MODULE),
         *("--fleet", str(contract_path)),
-        *("--host", host),
+        *("--secrets", str(secrets)),
+        *("--data", str(data)),
+        *("--host", router.host),
         *("--port", PORT_PLACEHOLDER),
     ]
+    if router.workers > 1:
+        command += ["--workers", str(router.workers)]
+    return command

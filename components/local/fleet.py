@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -10,6 +11,8 @@ from components.local.model_service import ModelService
 from components.local.paths import stack_directory
 from components.local.plan import LocalModel, gather_facts, plan_fleet
 from components.local.router import Router, router_url
+from components.tier_sources import ROUTER_KEY, plainly, read_tiers
+from components.tiers import build_tiers
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses
 from fleet_spec.spec import FleetSpec
@@ -18,27 +21,46 @@ LOCAL_USD_PER_HOUR = 0.50
 """What one replica of the local tier is reckoned to cost where the config names no figure, in US dollars."""
 
 
-def build_contract(spec: FleetSpec, stack: str, models: list[LocalModel], urls: dict[str, list[str]]) -> FleetContract:
-    """The contract of a fleet whose replicas answer at ``urls`` (model name -> base addresses)."""
+def build_contract(
+    spec: FleetSpec,
+    stack: str,
+    models: list[LocalModel],
+    urls: Mapping[str, list[str]],
+    other: FleetContract | None = None,
+) -> FleetContract:
+    """The contract of a fleet.
+
+    Args:
+        spec: The stack's config.
+        stack: The stack's name.
+        models: The fleet's models, decided.
+        urls: The base addresses of each model's replicas, by the model's name.
+        other: The contract of the stack that is the cloud tier, where one is.
+
+    Raises:
+        SpecError: that stack does not serve what the config asks of it.
+    """
+    served = {
+        model.name: ModelEndpoints(
+            model=model.served_name,
+            engine=model.engine,
+            tier="local",
+            context_length=model.context_length,
+            parallel=model.spec.parallel,
+            capabilities=model.capabilities,
+            stop=model.prompting.stop if model.prompting is not None else None,
+            endpoints=tuple(Endpoint(url=url) for url in urls[model.name]),
+            usd_per_hour=LOCAL_USD_PER_HOUR if model.spec.usd_per_hour is None else model.spec.usd_per_hour,
+        )
+        for model in models
+    }
     return FleetContract(
         stack=stack,
         target="local",
         router=RouterAddresses.at(router_url(spec.router)),
-        models={
-            model.name: ModelEndpoints(
-                model=model.served_name,
-                engine=model.engine,
-                tier="local",
-                context_length=model.context_length,
-                parallel=model.spec.parallel,
-                capabilities=model.capabilities,
-                stop=model.prompting.stop if model.prompting is not None else None,
-                endpoints=tuple(Endpoint(url=url) for url in urls[model.name]),
-                usd_per_hour=LOCAL_USD_PER_HOUR if model.spec.usd_per_hour is None else model.spec.usd_per_hour,
-            )
-            for model in models
-        },
+        models=served,
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
+        tiers=build_tiers(spec.tiers, served, spec.aliases, load_catalogue(), other),
         budget=Budget(
             monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
         ),
@@ -53,9 +75,11 @@ class LocalFleet(pulumi.ComponentResource):
 
     Attributes:
         contract: The fleet's contract, known once every replica has answered.
+        secrets: Its keys by name, secret.
     """
 
     contract: pulumi.Output[FleetContract]
+    secrets: pulumi.Output[dict[str, str]]
 
     def __init__(
         self,
@@ -78,14 +102,19 @@ class LocalFleet(pulumi.ComponentResource):
             for model in models
         }
         urls = pulumi.Output.all(**{model: service.urls for model, service in services.items()})
-        contract = urls.apply(lambda found: build_contract(spec, stack, models, found))
+        tiers = read_tiers(spec.tiers, self)
+        contract = pulumi.Output.all(urls, tiers.other).apply(
+            plainly(lambda found: build_contract(spec, stack, models, found[0], found[1]))
+        )
         router = Router(
             "router",
             router=spec.router,
             contract_text=contract.apply(FleetContract.to_json),
+            tier_keys=tiers.keys,
             directory=directory,
             opts=pulumi.ResourceOptions(parent=self),
         )
         # The contract is worth exporting only once the router answers.
         self.contract = pulumi.Output.all(contract, router.url).apply(lambda found: found[0])
+        self.secrets = pulumi.Output.secret(router.key.apply(lambda key: {ROUTER_KEY: key}))
         self.register_outputs({"routerUrl": router.url})

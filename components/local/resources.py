@@ -77,6 +77,7 @@ class File(_LocalResource):
         path: pulumi.Input[str],
         content: pulumi.Input[str],
         mode: pulumi.Input[str] = "0600",
+        directory_mode: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Describe the file.
@@ -86,9 +87,12 @@ class File(_LocalResource):
             path: Absolute. A change means another file.
             content: The whole text. Stays secret where it is.
             mode: Its permissions in octal digits.
+            directory_mode: Those of the folder that it is in, where that folder is for such files alone: it is
+                made with them, and goes with the last of its files.
             opts: Options of the resource.
         """
-        super().__init__("paddock:local:File", resource_name, {"path": path, "content": content, "mode": mode}, opts)
+        properties = {"path": path, "content": content, "mode": mode, "directoryMode": directory_mode}
+        super().__init__("paddock:local:File", resource_name, properties, opts)
 
     @property
     def path(self) -> pulumi.Output[str]:

@@ -9,6 +9,13 @@ from components.kubernetes.model import KubernetesPlan
 
 NAME = "fleet"
 
+_PATHS = {
+    # All that clients ask for, and not /metrics, which is read without a key inside the cluster.
+    ROUTER: (("Exact", "/"), *(("Prefix", path) for path in ("/api", "/v1", "/healthz", "/readyz"))),
+    WEB_UI: (("Prefix", "/"),),
+}
+"""What of a Service is reached from outside: kind of match and path."""
+
 
 def _hosts(plan: KubernetesPlan) -> list[tuple[str, str]]:
     """Service and host, for everything that is reached from outside."""
@@ -35,10 +42,11 @@ def _ingress(plan: KubernetesPlan) -> Manifest:
                 "http": {
                     "paths": [
                         {
-                            "path": "/",
-                            "pathType": "Prefix",
+                            "path": path,
+                            "pathType": kind,
                             "backend": {"service": {"name": service, "port": {"name": "http"}}},
                         }
+                        for kind, path in _PATHS[service]
                     ]
                 },
             }
@@ -89,7 +97,10 @@ def _routes(plan: KubernetesPlan) -> list[Manifest]:
                     "hostnames": [host],
                     "rules": [
                         {
-                            "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                            "matches": [
+                                {"path": {"type": "Exact" if kind == "Exact" else "PathPrefix", "value": path}}
+                                for kind, path in _PATHS[service]
+                            ],
                             "backendRefs": [{"kind": "Service", "name": service, "port": 80}],
                             # No limit: a stream takes as long as it takes, and the router has limits of its own.
                             "timeouts": {"request": "0s"},

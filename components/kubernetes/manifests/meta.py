@@ -25,6 +25,8 @@ SERVICE_ACCOUNT = "paddock"
 
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 """Tells Pulumi not to wait for an object that may rightly never look ready by itself."""
+REPLACE_UNREADY = {"pulumi.com/replaceUnready": "true"}
+"""Tells Pulumi to make a Job anew that failed: by itself it never runs again."""
 
 
 def fleet_labels(plan: KubernetesPlan) -> dict[str, str]:
@@ -39,7 +41,7 @@ def part_selector(part: str) -> dict[str, str]:
 
 
 def model_selector(model: KubernetesModel) -> dict[str, str]:
-    """What selects a model's pods, old and new alike."""
+    """What a model's pods have in common, old and new alike."""
     return {NAME: model.engine, INSTANCE: model.safe_name, COMPONENT: MODEL_COMPONENT}
 
 

@@ -20,8 +20,11 @@ from components.kubernetes.manifests.meta import (
     manifest,
     part_selector,
 )
+from components.kubernetes.manifests.secrets import router_keys
 from components.kubernetes.model import KubernetesPlan
 
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The one in C writes the same, ten times as fast: the rules of a large fleet take longer than the rest of its plan."""
 RULES = "paddock-rules"
 ADAPTER_RULES = "paddock-prometheus-adapter-rules"
 
@@ -43,7 +46,7 @@ def monitoring(plan: KubernetesPlan) -> list[Manifest]:
 
 
 def _config_map(plan: KubernetesPlan, name: str, file: str, content: Mapping[str, Any]) -> Manifest:
-    text = yaml.safe_dump(dict(content), sort_keys=False, width=1000)
+    text = yaml.dump(dict(content), Dumper=_DUMPER, sort_keys=False, width=1000)
     return manifest(
         "v1", "ConfigMap", name, {"data": {file: text}}, labels=fleet_labels(plan), namespace=plan.namespace
     )
@@ -66,7 +69,14 @@ def _pod_monitors(plan: KubernetesPlan) -> list[Manifest]:
             {
                 "spec": {
                     "selector": {"matchLabels": selector},
-                    "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+                    "podMetricsEndpoints": [
+                        {
+                            "port": "http",
+                            "path": "/metrics",
+                            "interval": "15s",
+                            **(_authorization(plan) if name == ROUTER else {}),
+                        }
+                    ],
                     **({} if name == ROUTER else {"podTargetLabels": [INSTANCE]}),
                 }
             },
@@ -75,6 +85,14 @@ def _pod_monitors(plan: KubernetesPlan) -> list[Manifest]:
         )
         for name, selector in watched.items()
     ]
+
+
+def _authorization(plan: KubernetesPlan) -> dict[str, Any]:
+    """What Prometheus shows to the router, where that is asked of it."""
+    if plan.spec.monitoring.open_metrics:
+        return {}
+    key = router_keys(plan)
+    return {"authorization": {"type": "Bearer", "credentials": {"name": key.name, "key": key.key}}}
 
 
 def _prometheus_rule(plan: KubernetesPlan) -> Manifest:

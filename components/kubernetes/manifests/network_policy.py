@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from components.kubernetes.manifests import router, valkey, web_ui
+from components.kubernetes.manifests import following, router, valkey, web_ui
 from components.kubernetes.manifests.engines import ENGINES
 from components.kubernetes.manifests.meta import (
     COMPONENT,
@@ -18,14 +19,16 @@ from components.kubernetes.manifests.meta import (
     fleet_labels,
     manifest,
     model_labels,
-    model_selector,
     part_labels,
     part_selector,
+    workload_selector,
 )
 from components.kubernetes.manifests.workload import LOADER, loader_selector
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
+from fleet_spec.governance_spec import TiersSpec
 
-_HTTPS = [{"ports": [{"protocol": "TCP", "port": 443}]}]
+_HTTP_PORT, _HTTPS_PORT = 80, 443
+_HTTPS = [{"ports": [{"protocol": "TCP", "port": _HTTPS_PORT}]}]
 
 
 def _policy(
@@ -71,10 +74,11 @@ def model_policy(plan: KubernetesPlan, model: KubernetesModel) -> Manifest:
         # Prometheus may be in any namespace, and its port is the server's own.
         ingress.append({"from": [{"namespaceSelector": {}, "podSelector": _PROMETHEUS}], "ports": _port(port)})
     egress = _HTTPS if plan.spec.kubernetes.network_policy.downloads and model.storage.mode != "image" else []
+    # Each generation has its own: while one takes the place of another, both have to be reached.
     return _policy(
         plan,
-        model.safe_name,
-        model_selector(model),
+        model.workload,
+        workload_selector(model),
         model_labels(plan, model),
         ingress=ingress,
         egress=egress,
@@ -104,8 +108,9 @@ def router_policy(plan: KubernetesPlan) -> Manifest:
     elif plan.spec.valkey.mode == "given":
         # Where it is, only its Secret says.
         egress.append({"ports": [{"protocol": "TCP", "port": 1024, "endPort": 65535}]})
-    if plan.spec.tiers.cloud is not None or plan.spec.tiers.commercial is not None:
-        egress += _HTTPS
+    ports = _tier_ports(plan.spec.tiers)
+    if ports:
+        egress.append({"ports": [one for port in ports for one in _port(port)]})
     return _policy(
         plan,
         ROUTER,
@@ -116,10 +121,34 @@ def router_policy(plan: KubernetesPlan) -> Manifest:
     )
 
 
+def _tier_ports(tiers: TiersSpec) -> list[int]:
+    """The ports on which tiers beyond the fleet answer."""
+    urls = [*(tiers.cloud.urls if tiers.cloud is not None else ())]
+    if tiers.commercial is not None:
+        urls.append(tiers.commercial.url)
+    found = {urlsplit(url).port or (_HTTP_PORT if url.startswith("http://") else _HTTPS_PORT) for url in urls}
+    if tiers.cloud is not None and tiers.cloud.stack is not None:
+        # By its way in from outside; or, in the same cluster, by its Service, behind which its pods have a port too.
+        found |= {_HTTPS_PORT, _HTTP_PORT, router.PORT}
+    return sorted(found)
+
+
 def _clients(plan: KubernetesPlan) -> list[dict[str, Any]]:
     labels = plan.spec.kubernetes.network_policy.client_namespaces
     namespaces: dict[str, Any] = {"matchLabels": dict(labels)} if labels else {}
     return [{"namespaceSelector": namespaces}, {"podSelector": {}}]
+
+
+def follower_policy(plan: KubernetesPlan) -> Manifest:
+    """The Job that waits for the router asks its replicas, and nobody else."""
+    return _policy(
+        plan,
+        following.FOLLOWER,
+        part_selector(following.FOLLOWER),
+        part_labels(plan, following.FOLLOWER),
+        ingress=[],
+        egress=[{"to": [_from(part_selector(ROUTER))], "ports": _port(router.PORT)}],
+    )
 
 
 def web_ui_policy(plan: KubernetesPlan) -> Manifest:

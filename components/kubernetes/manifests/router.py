@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from components.kubernetes.manifests import pods
 from components.kubernetes.manifests.meta import ROUTER, VALKEY, Manifest, manifest, part_labels, part_selector
-from components.kubernetes.manifests.secrets import VALKEY_PASSWORD, router_keys
+from components.kubernetes.manifests.secrets import TIER_KEYS, VALKEY_PASSWORD, router_keys, tier_keys
 from components.kubernetes.model import KubernetesPlan
 from components.kubernetes.placement import NODE_LABEL, ZONE_LABEL
 
@@ -15,6 +16,9 @@ CONTRACT = "fleet-contract"
 CONTRACT_FILE = "contract.json"
 CONTRACT_DIRECTORY = "/etc/paddock/fleet"
 KEYS_DIRECTORY = "/etc/paddock/keys"
+DEFAULT_KEY = "default"
+"""The file, and so the name, of the fleet's own key, whatever its Secret calls it."""
+DATA_DIRECTORY = f"{pods.HOME}/data"
 ROUTER_MODULE = "agent_runtime.router"
 
 LEAVE_SECONDS = 10
@@ -54,7 +58,7 @@ def deployment(plan: KubernetesPlan, image: Any = None) -> Manifest:
         "volumes": [
             # Mounted as a directory: a file mounted by itself (subPath) would never see a change.
             {"name": "contract", "configMap": {"name": CONTRACT}},
-            {"name": "keys", "secret": {"secretName": router_keys(plan).name, "defaultMode": 0o440}},
+            {"name": "keys", "projected": {"defaultMode": 0o440, "sources": _keys(plan)}},
             *pods.scratch_volumes(),
         ],
     }
@@ -80,8 +84,12 @@ def _container(plan: KubernetesPlan, image: Any) -> dict[str, Any]:
         "command": ["python", "-m", ROUTER_MODULE],
         "args": [
             *("--fleet", f"{CONTRACT_DIRECTORY}/{CONTRACT_FILE}"),
+            *("--secrets", KEYS_DIRECTORY),
+            # Without Valkey each replica remembers by itself, for as long as its pod is there.
+            *(("--data", DATA_DIRECTORY) if plan.spec.valkey.mode == "none" else ()),
             *("--host", "0.0.0.0"),  # noqa: S104 - the pod's own address, behind its network policy
             *("--port", str(PORT)),
+            *(("--workers", str(plan.spec.router.workers)) if plan.spec.router.workers > 1 else ()),
         ],
         "env": pods.environment({"HOME": pods.HOME, "PYTHONDONTWRITEBYTECODE": "1", **_valkey(plan)}),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
@@ -100,6 +108,18 @@ def _container(plan: KubernetesPlan, image: Any) -> dict[str, Any]:
         "readinessProbe": _probe(ready_path, periodSeconds=5, failureThreshold=2),
         "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=6),
     }
+
+
+def _keys(plan: KubernetesPlan) -> list[dict[str, Any]]:
+    """The router's secrets as files. Each entry is named, so that no other one of a Secret becomes a key."""
+    own = router_keys(plan)
+    sources = [_source(own.name, {own.key: DEFAULT_KEY})]
+    tiers = tier_keys(plan)
+    return [*sources, _source(TIER_KEYS, {key: key for key in tiers})] if tiers else sources
+
+
+def _source(secret: str, files: Mapping[str, str]) -> dict[str, Any]:
+    return {"secret": {"name": secret, "items": [{"key": key, "path": path} for key, path in files.items()]}}
 
 
 def _probe(path: str, **timing: int) -> dict[str, Any]:

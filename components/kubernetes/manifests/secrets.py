@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.kubernetes.manifests.meta import Manifest, fleet_labels, manifest
 from components.kubernetes.model import KubernetesPlan
+from components.tiers import SECRET_NAMES, needs_key
 from fleet_spec.container_spec import SecretKeyRef
 
 ROUTER_KEYS = SecretKeyRef(name="router-keys", key="default")
 WEB_UI_SECRET = SecretKeyRef(name="web-ui-secret", key="session-key")
 VALKEY_PASSWORD = SecretKeyRef(name="valkey-password", key="password")
+TIER_KEYS = "tier-keys"
+"""The Secret with an entry for each tier beyond the fleet that asks for a key."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class NeededSecret:
     reference: SecretKeyRef
     purpose: str
     made_by_stack: bool
-    """True where the stack makes it up itself; False for one of the user's own."""
+    """True where the stack makes the Secret; False for one of the user's own."""
+    made_up: bool = field(default=True, kw_only=True)
+    """Whether the stack makes the value up too; False where the config says it."""
 
 
 def router_keys(plan: KubernetesPlan) -> SecretKeyRef:
@@ -44,6 +49,10 @@ def needed_secrets(plan: KubernetesPlan) -> list[NeededSecret]:
         needed.append(NeededSecret(web_ui_secret(plan), "signs the web UI's sessions", not own))
     if spec.valkey.mode == "fleet":
         needed.append(NeededSecret(VALKEY_PASSWORD, "Valkey's password", made_by_stack=True))
+    needed += [
+        NeededSecret(SecretKeyRef(name=TIER_KEYS, key=key), purpose, made_by_stack=True, made_up=False)
+        for key, purpose in tier_keys(plan).items()
+    ]
     if spec.valkey.url_secret is not None:
         needed.append(NeededSecret(spec.valkey.url_secret, "the address of your Valkey or Redis", made_by_stack=False))
     token = spec.kubernetes.hugging_face_token
@@ -55,17 +64,37 @@ def needed_secrets(plan: KubernetesPlan) -> list[NeededSecret]:
     return needed
 
 
-def stack_secrets(plan: KubernetesPlan, values: Mapping[str, Any]) -> list[Manifest]:
-    """The Secrets that the stack makes, filled from ``values`` (name of the Secret -> secret value)."""
+def tier_keys(plan: KubernetesPlan) -> dict[str, str]:
+    """The entries of the Secret with the tiers' keys, and what each is for."""
+    tiers = plan.spec.tiers
+    found: dict[str, str] = {}
+    if tiers.cloud is not None and needs_key(tiers.cloud):
+        found[SECRET_NAMES["cloud"]] = "what the router shows to the cloud tier"
+    if tiers.commercial is not None:
+        found[SECRET_NAMES["commercial"]] = "what the router shows to the commercial tier"
+    return found
+
+
+def stack_secrets(plan: KubernetesPlan, values: Mapping[SecretKeyRef, Any]) -> list[Manifest]:
+    """The Secrets that the stack makes.
+
+    Args:
+        plan: The fleet.
+        values: What is in each entry, in base64. With ``data`` an entry that is no longer named goes; with
+            ``stringData`` it would stay.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    for one in needed_secrets(plan):
+        if one.made_by_stack:
+            entries.setdefault(one.reference.name, {})[one.reference.key] = values[one.reference]
     return [
         manifest(
             "v1",
             "Secret",
-            one.reference.name,
-            {"type": "Opaque", "stringData": {one.reference.key: values[one.reference.name]}},
+            name,
+            {"type": "Opaque", "data": data},
             labels=fleet_labels(plan),
             namespace=plan.namespace,
         )
-        for one in needed_secrets(plan)
-        if one.made_by_stack
+        for name, data in entries.items()
     ]

@@ -20,8 +20,8 @@ def endpoints_service(plan: KubernetesPlan, model: KubernetesModel) -> Manifest:
 
 
 def _service(plan: KubernetesPlan, model: KubernetesModel, name: str, spec: dict[str, object]) -> Manifest:
-    # The selector names the generation: a change of source makes new pods beside the old, and the Service turns
-    # from these to those in one step, when the new ones are ready.
+    # The selector names the generation: a change of source makes new pods beside the old, and the Service on port 80
+    # turns from these to those in one step, when the new ones are ready.
     return manifest(
         "v1",
         "Service",

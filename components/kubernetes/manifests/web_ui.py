@@ -87,9 +87,14 @@ def deployment(plan: KubernetesPlan) -> Manifest:
         "selector": {"matchLabels": part_selector(WEB_UI)},
         "progressDeadlineSeconds": 900,
         "revisionHistoryLimit": 3,
-        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "template": {"metadata": {"labels": labels, "annotations": _generation(plan)}, "spec": pod},
     }
     return manifest("apps/v1", "Deployment", WEB_UI, {"spec": spec}, labels=labels, namespace=plan.namespace)
+
+
+def _generation(plan: KubernetesPlan) -> dict[str, str]:
+    # The page reads its key at its start alone: another key takes another pod.
+    return {"paddock/key-generation": str(plan.spec.router.key_generation)}
 
 
 def service(plan: KubernetesPlan) -> Manifest:

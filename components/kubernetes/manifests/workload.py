@@ -10,6 +10,7 @@ from components.kubernetes.manifests.engines import ENGINES
 from components.kubernetes.manifests.engines.engine import STORE, Loading
 from components.kubernetes.manifests.meta import (
     INSTANCE,
+    REPLACE_UNREADY,
     Manifest,
     manifest,
     model_labels,
@@ -182,7 +183,13 @@ def load_job(plan: KubernetesPlan, model: KubernetesModel) -> Manifest:
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
     return manifest(
-        "batch/v1", "Job", f"{model.workload}-load", {"spec": spec}, labels=labels, namespace=plan.namespace
+        "batch/v1",
+        "Job",
+        f"{model.workload}-load",
+        {"spec": spec},
+        labels=labels,
+        namespace=plan.namespace,
+        annotations=REPLACE_UNREADY,
     )
 
 

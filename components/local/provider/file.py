@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ FIELDS = {
     "path": Field("string", required=True, replaces=True),
     "content": Field("string", required=True),
     "mode": Field("string", default="0600"),
+    "directoryMode": Field("string"),
 }
 
 
@@ -24,13 +26,15 @@ class FileType:
     def check(self, given: Properties, old_inputs: Properties) -> tuple[Properties, list[Failure]]:  # noqa: ARG002
         """See :meth:`ResourceType.check`."""
         inputs, failures = check_fields(FIELDS, given)
-        path, mode = known(inputs, "path"), known(inputs, "mode")
+        path = known(inputs, "path")
         if isinstance(path, str) and not Path(path).is_absolute():
             failures.append(Failure("path", f"is {path!r}, which is not absolute"))
         if isinstance(path, str) and Path(path).is_dir():
             failures.append(Failure("path", f"is {path!r}, which is a folder. Remove it, or give another path"))
-        if isinstance(mode, str) and not _is_mode(mode):
-            failures.append(Failure("mode", f"is {mode!r}, not octal digits such as '0600'"))
+        for name, example in (("mode", "0600"), ("directoryMode", "0700")):
+            mode = known(inputs, name)
+            if isinstance(mode, str) and not _is_mode(mode):
+                failures.append(Failure(name, f"is {mode!r}, not octal digits such as {example!r}"))
         return inputs, failures
 
     def preview(self, inputs: Properties, state: Properties | None) -> Properties:  # noqa: ARG002
@@ -42,6 +46,8 @@ class FileType:
         changes = changed_fields(FIELDS, old_inputs, inputs)
         if not changes and _look(inputs["path"]) != (_fingerprint(inputs["content"]), int(inputs["mode"], 8)):
             changes["content"] = Change("update", of_input=False)
+        elif not changes and not _has_directory_mode(inputs):
+            changes["directoryMode"] = Change("update", of_input=False)
         return changes
 
     def create(self, inputs: Properties, session: Session) -> tuple[str, Properties]:  # noqa: ARG002
@@ -64,11 +70,25 @@ class FileType:
 
     def delete(self, resource_id: str, state: Properties, session: Session) -> None:  # noqa: ARG002
         """See :meth:`ResourceType.delete`."""
-        Path(state["path"]).unlink(missing_ok=True)
+        path = Path(state["path"])
+        path.unlink(missing_ok=True)
+        if "directoryMode" in state:
+            with contextlib.suppress(OSError):  # other files are in it, or it is gone
+                path.parent.rmdir()
 
 
 def _write(inputs: Mapping[str, Any]) -> None:
-    atomic_write(Path(inputs["path"]), inputs["content"].encode(), int(inputs["mode"], 8))
+    path = Path(inputs["path"])
+    if "directoryMode" in inputs:
+        # Closed before the file is in it.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(int(inputs["directoryMode"], 8))
+    atomic_write(path, inputs["content"].encode(), int(inputs["mode"], 8))
+
+
+def _has_directory_mode(inputs: Mapping[str, Any]) -> bool:
+    wanted: str | None = inputs.get("directoryMode")
+    return wanted is None or Path(inputs["path"]).parent.stat().st_mode & 0o777 == int(wanted, 8)
 
 
 def _look(path: str) -> tuple[str, int] | None:

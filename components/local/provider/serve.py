@@ -15,6 +15,7 @@ from components.local.provider.file import FileType
 from components.local.provider.ollama_model import OllamaModelType
 from components.local.provider.process import ProcessType
 from components.local.provider.protocol import provider_pb2_grpc
+from components.local.provider.random_key import RandomKeyType
 from components.local.provider.servicer import CHANNEL_OPTIONS, Servicer
 from components.local.provider.weights import WeightsType
 
@@ -43,6 +44,7 @@ def serve() -> int:
             "paddock:local:File": FileType(),
             "paddock:local:Process": ProcessType(),
             "paddock:local:OllamaModel": OllamaModelType(),
+            "paddock:keys:RandomKey": RandomKeyType(),
         },
         arguments.engine,
         VERSION,

@@ -8,7 +8,13 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from agent_runtime.chat_client import ChatClient, ReplyError, RouterUnreachableError, UnknownModelError
+from agent_runtime.chat_client import (
+    ChatClient,
+    KeyRefusedError,
+    ReplyError,
+    RouterUnreachableError,
+    UnknownModelError,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -75,3 +81,54 @@ def test_nobody_there_says_how_to_bring_the_fleet_up() -> None:
 
     with pytest.raises(RouterUnreachableError, match="paddock up"):
         client(refuse).ask("?", model="m", max_tokens=8)
+
+
+KEY = "not-" + "a-real-key"
+
+
+def guarded(seen: list[str | None]) -> Callable[[httpx.Request], httpx.Response]:
+    """A router that asks for the key, and what it was shown."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("Authorization"))
+        if seen[-1] != f"Bearer {KEY}":
+            return httpx.Response(401, json={"error": {"message": "show a key"}})
+        return stream(piece("Tokyo.", "stop"), USAGE)
+
+    return answer
+
+
+def test_a_key_that_is_given_is_shown_at_once() -> None:
+    seen: list[str | None] = []
+    ask = ChatClient("http://router/v1", api_key=KEY, transport=httpx.MockTransport(guarded(seen)))
+    assert ask.ask("?", model="m", max_tokens=8).text == "Tokyo."
+    assert seen == [f"Bearer {KEY}"]
+
+
+def test_a_key_is_looked_for_once_and_only_where_the_router_asks_for_one() -> None:
+    seen: list[str | None] = []
+    looked: list[bool] = []
+
+    def find() -> str:
+        looked.append(True)
+        return KEY
+
+    ask = ChatClient("http://router/v1", find_key=find, transport=httpx.MockTransport(guarded(seen)))
+    for _ in range(2):
+        assert ask.ask("?", model="m", max_tokens=8).text == "Tokyo."
+    assert seen == [None, f"Bearer {KEY}", f"Bearer {KEY}"]
+    assert len(looked) == 1
+
+    open_router = httpx.MockTransport(lambda _: stream(piece("Tokyo.", "stop"), USAGE))
+    ChatClient("http://router/v1", find_key=find, transport=open_router).ask("?", model="m", max_tokens=8)
+    assert len(looked) == 1
+
+
+@pytest.mark.parametrize("key", [None, "another-" + "fake-key"])
+def test_a_key_that_is_lacking_or_wrong_is_told_with_the_fix_and_never_shown(key: str | None) -> None:
+    seen: list[str | None] = []
+    ask = ChatClient("http://router/v1", find_key=lambda: key, transport=httpx.MockTransport(guarded(seen)))
+    with pytest.raises(KeyRefusedError, match=r"show a key\. fix: export PADDOCK_API_KEY") as refused:
+        ask.ask("?", model="m", max_tokens=8)
+    assert len(seen) == (1 if key is None else 2)
+    assert key is None or key not in str(refused.value)

@@ -51,7 +51,7 @@ def put_state(project: Project, text: str) -> Path:
 def test_state_is_in_the_checkout_for_who_is_logged_in_nowhere(project: Project, nobody: dict[str, str]) -> None:
     backend = choose_backend(project, "dev", nobody)
     assert backend.directory == project.directory / ".paddock" / "state"
-    assert backend.url == (project.directory / ".paddock" / "state").as_uri()
+    assert backend.url == (project.directory / ".paddock" / "state").as_uri() + "?metadata=skip"
 
 
 def test_state_is_where_the_user_is_logged_in(project: Project, nobody: dict[str, str]) -> None:

@@ -134,8 +134,8 @@ def test_a_preview_works_before_any_port_is_known() -> None:
 
 
 def test_a_target_that_is_not_built_is_refused() -> None:
-    with pytest.raises(SpecError, match="kubernetes"):
-        build({"target": "kubernetes", "models": {"m": "llama3.1:8b"}})
+    with pytest.raises(SpecError, match="docker"):
+        build({"target": "docker", "models": {"m": "llama3.1:8b"}})
 
 
 def test_the_programs_own_page_builds_the_shipped_dev_stack() -> None:

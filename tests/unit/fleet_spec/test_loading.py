@@ -113,7 +113,12 @@ def test_every_mistake_is_found_at_once() -> None:
         ({"models": {"m": {"model": "gemma3:270m", "engine": "vllm"}}}, "models.m.engine", "local", "ollama"),
         ({"aliases": {"default": "assistent"}}, "aliases.default", "'assistent'", "'assistant'"),
         ({"aliases": {"default": {"assistant": 0}}}, "aliases.default", "weight", "over 0"),
-        ({"router": {"host": "0.0.0.0"}}, "router.host", "0.0.0.0", "127.0.0.1"),
+        (
+            {"router": {"image": "a/b:1", "build": {"registry": "r.example", "repository": "p", "tag": "1"}}},
+            "router",
+            "'image' and 'build'",
+            "keep one",
+        ),
         ({"router": []}, "router", "a list", "keys and values"),
         ({"webUi": {"enabled": True}}, "webUi.enabled", "", "false"),
         ({"namespace": "No Good"}, "namespace", "'No Good'", ""),

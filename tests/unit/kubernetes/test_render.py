@@ -69,6 +69,8 @@ def _secret_names(value: object) -> set[str]:
                 found.add(item["name"])
             elif key == "secretName":
                 found.add(item)
+            elif key == "secret":
+                found.add(item["name"])
             else:
                 found |= _secret_names(item)
     elif isinstance(value, list):

@@ -78,3 +78,27 @@ def test_bad_inputs_are_found_at_once(tmp_path):
     assert {failure.property_name for failure in failures} == {"path", "content", "mode"}
     _, failures = FILE.check({"path": str(tmp_path), "content": ""}, {})
     assert {failure.property_name for failure in failures} == {"path", "content"}
+
+
+def test_a_folder_for_secrets_is_closed_and_goes_with_the_last_of_them(tmp_path):
+    directory = tmp_path / "secrets"
+    first = created({"path": str(directory / "a"), "content": "x", "directoryMode": "0700"})
+    second = created({"path": str(directory / "b"), "content": "y", "directoryMode": "0700"})
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert FILE.diff(first[1], first[1], first[1]) == {}
+
+    directory.chmod(0o755)
+    assert set(FILE.diff(first[1], first[1], first[1])) == {"directoryMode"}
+    FILE.update(first[0], first[1], first[1], SESSION)
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+    FILE.delete(*first, SESSION)
+    assert directory.is_dir()
+    FILE.delete(*second, SESSION)
+    assert not directory.exists()
+    FILE.delete(*second, SESSION)
+
+
+def test_a_folders_mode_is_octal_too(given):
+    failures = FILE.check({**given, "directoryMode": "rwx"}, {})[1]
+    assert [failure.property_name for failure in failures] == ["directoryMode"]

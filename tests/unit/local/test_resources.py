@@ -3,8 +3,9 @@
 import pulumi
 import pytest
 
-from components.local.provider import file, ollama_model, process, weights
+from components.local.provider import file, ollama_model, process, random_key, weights
 from components.local.resources import File, OllamaModel, Process, Weights
+from components.random_key import RandomKey
 from tests.mock_engine import run_program
 
 pytestmark = pytest.mark.unit
@@ -44,7 +45,8 @@ def test_a_process_is_registered_under_the_names_the_provider_knows():
 def test_so_are_the_others():
     def program() -> None:
         Weights("w", file_name="a", sha256="b", size_bytes=1, package_module="c", path="d", install_hint="e")
-        File("f", path="/a", content="b", mode="0644")
+        File("f", path="/a", content="b", mode="0644", directory_mode="0700")
+        RandomKey("k", generation=2)
         OllamaModel(
             "m",
             server_url="a",
@@ -62,4 +64,5 @@ def test_so_are_the_others():
 
     assert registered["paddock:local:Weights"] == set(weights.FIELDS)
     assert registered["paddock:local:File"] == set(file.FIELDS)
+    assert registered["paddock:keys:RandomKey"] == set(random_key.FIELDS)
     assert registered["paddock:local:OllamaModel"] == set(ollama_model.FIELDS)
