@@ -152,10 +152,13 @@ def _only_entry_gone(text: str, keys: MappingNode) -> str:
     lines = text.splitlines(keepends=True)
     first, last = keys.start_mark.line, _last_line(keys)
     del lines[first : last + 1]
-    before = lines[first - 1]
-    if not before.rstrip().endswith("keys:"):
+    # Blank lines and comments may stand between the name and its first entry.
+    named = next(
+        (number for number in range(first - 1, -1, -1) if lines[number].strip().partition("#")[0].strip()), None
+    )
+    if named is None or not lines[named].rstrip().endswith("keys:"):
         raise _cannot_edit()
-    lines[first - 1] = before.rstrip() + " {}\n"
+    lines[named] = lines[named].rstrip() + " {}\n"
     return "".join(lines)
 
 

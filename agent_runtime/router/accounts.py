@@ -116,11 +116,15 @@ class Account:
         Raises:
             RequestError: it may not be paid for.
         """
-        body = asked.decision.body
-        asked.reservation = await self._governance.purse.reserve(
+        body, purse = asked.decision.body, self._governance.purse
+        tier, model = replica.model.tier, replica.model.name
+        if purse.refusal(tier, asked.caller.name, asked.decision.priority, model) is not None:
+            # What is known to be spent costs no step of the ledger's.
+            raise purse.error(tier, asked.caller.name, asked.decision.priority, model)
+        asked.reservation = await purse.reserve(
             key=asked.caller.name,
-            tier=replica.model.tier,
-            model=replica.model.name,
+            tier=tier,
+            model=model,
             priority=asked.decision.priority,
             prompt_bytes=len(asked.request.body),
             max_tokens=longest_answer_tokens(asked.operation.dialect, body),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime.router.fleet_state import FleetState, ModelState
+from agent_runtime.router.weights import Weights, weights_of
 
 OLLAMA_VERSION = "0.17.4"
 """The version of Ollama's API that the router speaks. Clients switch features on by it."""
@@ -51,7 +52,7 @@ def show(model: ModelState, since: str) -> dict[str, Any]:
         "modelfile": f"# {model.entry.model}, served by {model.entry.engine}\nFROM {model.entry.model}\n",
         "parameters": f"num_ctx                        {model.entry.context_length}",
         "template": "{{ .Prompt }}",
-        "details": _details(model),
+        "details": _details(model, weights_of(model.entry)),
         "model_info": {
             "general.architecture": family,
             "general.basename": model.entry.model.partition(":")[0],
@@ -109,11 +110,20 @@ def readiness(fleet: FleetState, *, problem: str | None, draining: bool) -> tupl
 
 def _listed(name: str, model: ModelState) -> dict[str, Any]:
     shown = with_tag(name)
+    # Ollama's digest is that of a model's manifest, which no other engine has: here it names engine and model, and
+    # changes when one of them does.
     digest = hashlib.sha256(f"{model.entry.engine}/{model.entry.model}".encode()).hexdigest()
-    return {"name": shown, "model": shown, "size": 0, "digest": digest, "details": _details(model)}
+    weights = weights_of(model.entry)
+    return {
+        "name": shown,
+        "model": shown,
+        "size": weights.size_bytes,
+        "digest": digest,
+        "details": _details(model, weights),
+    }
 
 
-def _details(model: ModelState) -> dict[str, Any]:
+def _details(model: ModelState, weights: Weights) -> dict[str, Any]:
     family = _family(model)
     _, _, tag = model.entry.model.partition(":")
     size = next((part for part in tag.split("-") if part[:1].isdigit()), "")
@@ -122,8 +132,8 @@ def _details(model: ModelState) -> dict[str, Any]:
         "format": "gguf" if model.entry.engine in ("llamacpp", "ollama") else "safetensors",
         "family": family,
         "families": [family],
-        "parameter_size": size.upper(),
-        "quantization_level": "",
+        "parameter_size": weights.parameter_size or size.upper(),
+        "quantization_level": weights.quantization,
     }
 
 

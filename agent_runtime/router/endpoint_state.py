@@ -113,7 +113,8 @@ class EndpointState:
 
     def failed(self, now: float, problem: str) -> bool:
         """Note that it could not be reached. True where the endpoint was not known to be down."""
-        back_off = min(_FIRST_BACK_OFF_SECONDS * 2**self.failures, _LONGEST_BACK_OFF_SECONDS)
+        # The exponent has a bound of its own: after a night of failures no float could hold the power.
+        back_off = min(_FIRST_BACK_OFF_SECONDS * 2 ** min(self.failures, 20), _LONGEST_BACK_OFF_SECONDS)
         self.failures += 1
         self.next_try = now + back_off
         changed = self.health != "down"

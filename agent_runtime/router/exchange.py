@@ -40,7 +40,12 @@ class Exchange(Sending):
 
     def _names(self, replica: Replica) -> dict[str, str]:
         """Headers that say who answered."""
-        return {"X-Paddock-Model": replica.model.name, "X-Paddock-Endpoint": replica.endpoint.url}
+        model = replica.model
+        return {
+            "X-Paddock-Model": model.name,
+            "X-Paddock-Tier": model.tier,
+            "X-Paddock-Endpoint": replica.endpoint.url,
+        }
 
     def on_reply_head(self, head: ReplyHead) -> BodySink | None:
         """Choose how the body is passed on."""
@@ -171,7 +176,8 @@ class Exchange(Sending):
     def client_resumed(self) -> None:
         """Read on."""
         self._paused = False
-        self.deadline = self._asked.loop.time() + self._asked.limits.idle_gap_seconds
+        if self._delivery is not None:
+            self.deadline = self._asked.loop.time() + self._asked.limits.idle_gap_seconds
         if self._upstream is not None and self._upstream.transport is not None:
             self._upstream.transport.resume_reading()
 

@@ -22,6 +22,7 @@ from agent_runtime.router.upstream import BodySink, UpstreamConnection
 _MOST_ATTEMPTS: Final = 8
 _FIRST_BACK_OFF_SECONDS: Final = 0.05
 """Before the third attempt; twice as long before each that follows. The second goes elsewhere at once."""
+_DOUBLINGS: Final = 5
 
 
 class Sending:
@@ -221,7 +222,10 @@ class Sending:
     def _go_on(self, replica: Replica, kind: str, now: float) -> bool:
         """Send the request elsewhere, or have it wait again. False where neither makes sense."""
         model = self._asked.model
-        if self._attempts >= _MOST_ATTEMPTS or (kind != "connect" and not model.retries.may_retry(now)):
+        # A model that wakes up is asked again and again until it is awake, gently: see EndpointState.may_be_tried.
+        waking = kind in ("connect", "overload") and model.asleep()
+        spent = self._attempts >= _MOST_ATTEMPTS or (kind != "connect" and not model.retries.may_retry(now))
+        if spent and not waking:
             return False
         if model.removed:
             return self._decide_again(kind)
@@ -235,7 +239,6 @@ class Sending:
             self._broke = model if gone else self._broke
             attempt = another(self._asked.decision, Attempt(model, replica, self._asked.call), self._tried, now)
         if attempt is None:
-            waking = kind in ("connect", "overload") and model.asleep()
             if not waking and (again or not model.busy(now, self._tried)):
                 return False
             self._leave_attempt(kind)
@@ -246,7 +249,7 @@ class Sending:
         if self._attempts == 1:
             self._attempt(attempt.replica)
         else:
-            longest_seconds: float = _FIRST_BACK_OFF_SECONDS * 2 ** (self._attempts - 2)
+            longest_seconds = _FIRST_BACK_OFF_SECONDS * float(2 ** min(self._attempts - 2, _DOUBLINGS))
             pause_seconds = random.uniform(0.5, 1.0) * longest_seconds  # noqa: S311 - spreads load
             self.deadline = now + pause_seconds + self._asked.limits.first_byte_seconds
             self._pausing = self._asked.loop.call_later(pause_seconds, self._attempt, attempt.replica)

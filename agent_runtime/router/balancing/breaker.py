@@ -113,7 +113,7 @@ class Breaker:
         self.clear, self.problem = False, problem
 
     def _open(self, now: float, problem: str) -> None:
-        pause_seconds = min(_FIRST_PAUSE_SECONDS * 2**self._openings, _LONGEST_PAUSE_SECONDS)
+        pause_seconds = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._openings, 20), _LONGEST_PAUSE_SECONDS)
         self._openings += 1
         self.open_until = now + pause_seconds
         self.allowance, self._steps, self._row = 1, 0, 0

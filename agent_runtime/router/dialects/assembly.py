@@ -28,7 +28,8 @@ _ONLY_WHOLE: Final = frozenset(
 leaves out of a stream what it cannot make sense of yet."""
 _SHORT_TOKENS: Final = 32
 """An answer of so few tokens is over before much could be saved by stopping it."""
-_ALIKE: Final = re.compile(rb'(data: [^\n]*?"(?:content|reasoning_content|text)":")[^"\\\n]+("[^\n]*\n\n)')
+_ALIKE: Final = re.compile(rb'(data: [^\n]*?"(?:content|reasoning_content|text)": ?")[^"\\\n]+("[^\n]*\n\n)')
+_SAYS_MORE: Final = re.compile(rb'"(?:logprobs|usage|timings|tool_calls)": ?[^ n]|"finish_reason": ?"')
 _KINDS_OF_EVENTS: Final = 3
 """How many kinds of events with text are joined: the first, those with thoughts, and those with the answer."""
 _ERROR_MARKS: Final = (b"error:", b'data: {"error"')
@@ -151,6 +152,8 @@ def _joined(stream: bytes) -> bytes:
         match = _ALIKE.search(stream, at)
         if match is None:
             break
-        stream = stream.replace(match[2] + match[1], b"")
+        # Only where an event says its text and nothing else can it lose what is around that.
+        if _SAYS_MORE.search(match[0]) is None:
+            stream = stream.replace(match[2] + match[1], b"")
         at = stream.find(b"\n\n", match.start())
     return stream

@@ -176,6 +176,14 @@ class Bookkeeper:
         if due and (self._flushing is None or self._flushing.done()) and self._has_work(now):
             self._flushing = asyncio.get_running_loop().create_task(self.flush())
 
+    async def catch_up(self) -> None:
+        """Carry everything that has ended to the ledger now, and look at its totals."""
+        if self._flushing is not None and not self._flushing.done():
+            await asyncio.shield(self._flushing)
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self.flush())
+        await asyncio.shield(self._flushing)
+
     def _has_work(self, now: float) -> bool:
         return (
             self.problem is not None

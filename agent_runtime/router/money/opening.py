@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_runtime.router.money.purse import Purse
 from agent_runtime.router.money.sqlite_ledger import JOURNALS_NAME, SqliteLedger
+from fleet_spec.errors import BadInputError
 
 if TYPE_CHECKING:
     from agent_runtime.router.money.ledger import Ledger
@@ -22,13 +23,21 @@ def make_purse(
         valkey_url: where the ledger is instead, shared with routers on other machines.
         valkey_password: of that server.
         stack: the stack's name, which keeps stacks in one Valkey apart.
+
+    Raises:
+        BadInputError: there is a Valkey to be used and no client for it.
     """
     journals = None if data is None else data / JOURNALS_NAME
     ledger: Ledger
     if valkey_url is not None:
-        # Its client takes a fifth of a second to import, and most routers need none.
-        from agent_runtime.router.money.valkey_ledger import ValkeyLedger
-
+        # Its client takes a while to import, and most routers need none.
+        try:
+            from agent_runtime.router.money.valkey_ledger import ValkeyLedger
+        except ImportError as error:
+            raise BadInputError(
+                "PADDOCK_VALKEY_URL is set, and the client for Valkey is not installed. "
+                "fix: pip install 'paddock[valkey]'"
+            ) from error
         ledger = ValkeyLedger(valkey_url, valkey_password, namespace=stack)
     else:
         ledger = SqliteLedger(data)

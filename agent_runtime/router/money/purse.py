@@ -184,6 +184,10 @@ class Purse:
         )
         try:
             refused = await self._books.reserve(hold)
+            if refused is not None:
+                # What has ended may still be set aside in full: it is settled, and the question put again.
+                await self._books.catch_up()
+                refused = await self._books.reserve(hold)
         except asyncio.CancelledError:
             # The client left: nothing was sent.
             self._books.release(hold.id)
@@ -216,6 +220,7 @@ class Purse:
             prompt = completion = 0
         if prompt > _MOST_TOKENS or completion > _MOST_TOKENS:
             prompt, completion = min(prompt, _MOST_TOKENS), min(completion, _MOST_TOKENS)
+        cached = min(charge.cached_tokens, prompt)
         tier, model = charge.tier, charge.model
         if reservation is None:
             price = self._list.prices.get((tier, model), FREE)
@@ -223,14 +228,14 @@ class Purse:
         else:
             price = reservation.price
             hold = reservation.hold
-        nano_usd = 0 if price is FREE else price.cost_nano_usd(prompt, completion, charge.cached_tokens)
+        nano_usd = 0 if price is FREE else price.cost_nano_usd(prompt, completion, cached)
         try:
             self._books.book(
                 Series(charge.key, tier, model),
                 hold,
                 charge.failed,
                 prompt,
-                charge.cached_tokens,
+                cached,
                 completion,
                 nano_usd,
                 charge.duration_seconds,
@@ -266,6 +271,7 @@ class Purse:
         Raises:
             LedgerError: the ledger cannot be read.
         """
+        await self._books.catch_up()
         commercial = {model: price for (tier, model), price in self._list.prices.items() if tier == "commercial"}
         return cost_report(
             await self._books.ledger.rows(first_day, last_day),

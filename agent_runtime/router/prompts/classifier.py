@@ -25,8 +25,8 @@ class Classification:
 class Classifier:
     """Tells private requests from public ones, and complex from routine ones.
 
-    It takes some 10 microseconds for a prompt of 500 characters without anything private, and time in proportion to
-    the length for every text there can be: milliseconds for an ordinary megabyte, about a second for one that was made
+    It takes some 60 microseconds for a prompt of 500 characters without anything private, and time in proportion to
+    the length for every text there can be: milliseconds for an ordinary megabyte, half a second for one that was made
     to be slow. A caller in an event loop sends what is long to a thread.
 
     Raises:

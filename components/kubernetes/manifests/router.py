@@ -85,8 +85,9 @@ def _container(plan: KubernetesPlan, image: Any) -> dict[str, Any]:
         "args": [
             *("--fleet", f"{CONTRACT_DIRECTORY}/{CONTRACT_FILE}"),
             *("--secrets", KEYS_DIRECTORY),
-            # Without Valkey each replica remembers by itself, for as long as its pod is there.
-            *(("--data", DATA_DIRECTORY) if plan.spec.valkey.mode == "none" else ()),
+            # What a container that was killed had not handed in is found here by the one that takes its place; without
+            # Valkey, all that a replica remembers is here, for as long as its pod is there.
+            *("--data", DATA_DIRECTORY),
             *("--host", "0.0.0.0"),  # noqa: S104 - the pod's own address, behind its network policy
             *("--port", str(PORT)),
             *(("--workers", str(plan.spec.router.workers)) if plan.spec.router.workers > 1 else ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ async def test_an_ollama_that_cannot_be_reached_is_named(tmp_path: Path) -> None
 # Files
 
 
-async def pieces(count: int, size_bytes: int) -> Any:
+async def pieces(count: int, size_bytes: int) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield b"x" * size_bytes
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_runtime.router.dialects.assembly import Assembly, asked_in_pieces
 from agent_runtime.router.dialects.errors import BadReplyError
@@ -58,6 +60,29 @@ def test_the_pieces_are_put_together_field_by_field_however_they_are_cut(size: i
     assert (whole["object"], whole["id"], whole["model"]) == ("chat.completion", "chatcmpl-1", "tiny:1b")
 
 
+PIECES = st.lists(
+    st.tuples(
+        st.sampled_from(["content", "content", "reasoning_content"]),
+        st.text(alphabet=st.sampled_from('ab"\\\n東}],:'), min_size=1, max_size=6),
+        st.none() | st.sampled_from(LOGPROBS),
+    ),
+    max_size=12,
+)
+
+
+@given(pieces=PIECES, separators=st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_nothing_is_lost_where_neighbours_are_joined(pieces: list[Any], separators: tuple[str, str]) -> None:
+    chunks = [chunk(logprob, **{name: text}) for name, text, logprob in pieces]
+    assembly = Assembly(CHAT)
+    for made in (chunk(role="assistant", content=None), *chunks, openai_end("stop")):
+        assembly.feed(b"data: " + json.dumps(made, ensure_ascii=False, separators=separators).encode() + b"\n\n")
+    assembly.feed(b"data: [DONE]\n\n")
+    choice = json.loads(assembly.body())["choices"][0]
+    for name in ("content", "reasoning_content"):
+        assert choice["message"].get(name, "") == "".join(text for kind, text, _ in pieces if kind == name)
+    assert (choice.get("logprobs") or {"content": []})["content"] == [found for *_, found in pieces if found]
+
+
 def test_a_completion_is_text() -> None:
     assembly = Assembly("/v1/completions")
     choice = {"index": 0, "logprobs": None, "finish_reason": None}
@@ -87,6 +112,13 @@ def test_an_error_in_the_stream_is_raised() -> None:
 )
 def test_what_a_stream_would_not_say_alike_is_asked_for_whole(more: dict[str, Any]) -> None:
     assert asked_in_pieces("llamacpp", CHAT, {"messages": [HELLO], **more}) is None
+
+
+def test_a_short_answer_is_asked_for_whole() -> None:
+    asked = {"model": "m", "messages": []}
+    assert asked_in_pieces("llamacpp", "/v1/chat/completions", {**asked, "max_tokens": 32}) is None
+    assert asked_in_pieces("llamacpp", "/v1/chat/completions", {**asked, "max_tokens": 33}) is not None
+    assert asked_in_pieces("llamacpp", "/v1/chat/completions", {**asked, "max_tokens": -1}) is not None
 
 
 def test_only_llama_cpp_is_asked_in_pieces() -> None:

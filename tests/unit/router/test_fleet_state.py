@@ -109,10 +109,11 @@ def test_one_that_is_down_is_left_out_and_tried_gently_where_there_is_no_other()
 def test_each_failure_doubles_the_pause_up_to_a_bound_and_an_answer_ends_it() -> None:
     endpoint = EndpointState("http://127.0.0.1:1", "llamacpp")
     pauses: list[float] = []
-    for _ in range(8):
+    for _ in range(2000):
         endpoint.failed(0.0, "refused")
         pauses.append(endpoint.next_try)
-    assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15]
+    assert pauses[:7] == [0.5, 1, 2, 4, 8, 15, 15]
+    assert set(pauses[7:]) == {15}
     assert endpoint.succeeded(0.0, 10)
     assert endpoint.may_be_tried(0.0)
     assert not endpoint.succeeded(1.0, 10)
@@ -132,6 +133,51 @@ def test_a_new_contract_keeps_what_it_has_in_common_with_the_old_one() -> None:
     assert change.removed == [gone]
     assert gone.removed
     assert not kept.removed
+
+
+def tier_contract(name: str = "cloud", url: str = "https://api.example.com/base/", **entry: object) -> dict[str, Any]:
+    model = {"model": "big", "engine": "openai", "tier": name, "contextLength": 8192, "endpoints": [{"url": url}]}
+    return {
+        **contract({"m": {"endpoints": endpoints(1)}}),
+        "tiers": {name: {"secret": "key", "models": {"m": model | entry}}},
+    }
+
+
+def test_a_tiers_endpoint_has_its_own_path_name_and_key() -> None:
+    fleet = FleetState({"key": "of-the-tier"}.get)
+    fleet.apply(FleetContract.from_mapping(tier_contract()))
+    endpoint = fleet.tiers["cloud"].models["m"].replicas[0].endpoint
+    assert (endpoint.tls, endpoint.host, endpoint.port, endpoint.base_path) == (True, "api.example.com", 443, "/base")
+    assert b"Authorization: Bearer of-the-tier\r\n" in endpoint.head_lines()
+    assert b"Authorization" not in fleet.models["m"].replicas[0].endpoint.head_lines()
+    assert fleet.names() == ["m", "tiny:1b"]
+
+
+def test_the_same_address_in_two_tiers_is_two_endpoints() -> None:
+    data = tier_contract(url="http://127.0.0.1:1", model="tiny:1b", engine="llamacpp")
+    fleet = FleetState({"key": "of-the-tier"}.get)
+    fleet.apply(FleetContract.from_mapping(data))
+    local, cloud = fleet.models["m"].replicas[0].endpoint, fleet.tiers["cloud"].models["m"].replicas[0].endpoint
+    assert local.url == cloud.url
+    assert local is not cloud
+    assert b"Authorization" not in local.head_lines()
+
+
+def test_a_tier_that_leaves_the_contract_takes_its_endpoints_with_it() -> None:
+    fleet = fleet_of(tier_contract())
+    model = fleet.tiers["cloud"].models["m"]
+    change = fleet.apply(FleetContract.from_mapping(contract({"m": {"endpoints": endpoints(1)}})))
+    assert [endpoint.url for endpoint in change.removed] == ["https://api.example.com/base"]
+    assert model.removed
+    assert fleet.tiers == {}
+
+
+def test_a_model_that_another_engine_answers_from_now_on_is_another_model() -> None:
+    fleet = fleet_of(contract({"m": {"endpoints": endpoints(1)}}))
+    old = fleet.models["m"]
+    fleet.apply(FleetContract.from_mapping(contract({"m": {"engine": "ollama", "endpoints": endpoints(1)}})))
+    assert fleet.models["m"] is not old
+    assert old.removed
 
 
 def test_models_of_one_ollama_share_its_endpoint() -> None:

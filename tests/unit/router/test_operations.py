@@ -16,6 +16,7 @@ from agent_runtime.router.dialects.operations import (
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
     OPENAI_CHAT,
+    OPENAI_RESPONSES,
     OPERATIONS,
     Call,
     Operation,
@@ -82,6 +83,41 @@ def test_every_pairing_has_a_way(path: str, engine: EngineName, upstream: str) -
     assert call.path == upstream
     assert call.translator is not None
     assert json.loads(call.body)["model"] == "tiny:1b"
+
+
+@pytest.mark.parametrize("engine", ["ollama", "llamacpp", "vllm", "openai"])
+def test_responses_go_through_as_they_are(engine: EngineName) -> None:
+    raw = b'{"model": "tiny:1b", "input": "Hi", "stream": true}'
+    call = plan(OPENAI_RESPONSES, raw, json.loads(raw), engine=engine, engine_model="tiny:1b", context_length=2048)
+    assert (call.path, call.body, call.translator) == ("/v1/responses", raw, None)
+    assert call.streamed
+
+
+def test_a_gap_is_filled_by_llama_cpps_own_operation() -> None:
+    call = planned(OLLAMA_GENERATE, "llamacpp", prompt="def f(", suffix="return 1")
+    assert call.path == "/infill"
+    assert call.translator is not None
+    out = call.translator().whole(
+        json.dumps({"content": "x):", "stop": True, "stop_type": "limit", "tokens_predicted": 2}).encode()
+    )
+    said = json.loads(out)
+    assert (said["response"], said["done_reason"], said["eval_count"]) == ("x):", "length", 2)
+    stream = b'data: {"content":"x","stop":false}\n\ndata: {"content":"","stop":true,"tokens_evaluated":4}\n\n'
+    translator = call.translator()
+    lines = [json.loads(line) for line in (translator.feed(stream) + translator.finish()).splitlines()]
+    assert [line["response"] for line in lines] == ["x", ""]
+    assert (lines[1]["done"], lines[1]["prompt_eval_count"]) == (True, 4)
+    assert planned(OLLAMA_GENERATE, "openai", prompt="def f(", suffix="return 1").path == "/v1/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [("/api/embed", {"model": "m", "embeddings": []}), ("/api/embeddings", {"embedding": []})],
+)
+def test_nothing_to_embed_is_no_work(path: str, answer: dict[str, Any]) -> None:
+    body = {"model": "m", "input": "", "prompt": ""}
+    assert answer_without_work(OPERATIONS[path], body, "vllm") == answer
+    assert answer_without_work(OPERATIONS[path], {**body, "input": ["a"], "prompt": "a"}, "vllm") is None
 
 
 @pytest.mark.parametrize(

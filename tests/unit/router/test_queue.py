@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_runtime.router import endpoint_state
 from tests.unit.router.rig import HELLO, Rig, ScriptedEngine, Talk, contract, eventually, openai_whole, running
 from tests.unit.router.tiers import tiered
 
@@ -243,6 +244,23 @@ async def test_an_endpoint_that_refuses_connections_while_it_starts_is_waited_fo
         task = ask(rig, "a")
         await eventually(lambda: rig.events("endpoint_down"))
         await waiting(rig, 1)
+        await engine.start(port)
+        assert (await task).status_code == 200
+    await engine.stop()
+
+
+async def test_a_model_is_waited_for_however_often_it_refuses_while_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint_state, "_FIRST_BACK_OFF_SECONDS", 0.001)
+    monkeypatch.setattr(endpoint_state, "_LONGEST_BACK_OFF_SECONDS", 0.001)
+    engine = ScriptedEngine(whole)
+    await engine.start()
+    port = engine.port
+    await engine.stop()
+    async with running(tmp_path, data=sleeping(engine)) as rig:
+        task = ask(rig, "a")
+        await eventually(lambda: len(rig.events("attempt_ended")) > 12)
         await engine.start(port)
         assert (await task).status_code == 200
     await engine.stop()

@@ -283,3 +283,45 @@ def test_only_the_counts_are_taken_out(cuts: list[int]) -> None:
     out = through(translator, kept + sse(openai_usage(), b"[DONE]"), cuts)
     assert out == kept + sse(b"[DONE]")
     assert translator.usage == Usage(7, 2)
+
+
+# How likely the tokens were
+
+TOKENS = [
+    {
+        "token": "Hi",
+        "logprob": -0.5,
+        "top_logprobs": [{"token": "Hi", "logprob": -0.5}, {"token": "Ho", "logprob": -1}],
+    },
+    {"token": "!", "logprob": -0.1, "top_logprobs": []},
+]
+LISTED = {
+    "tokens": ["Hi", "!"],
+    "token_logprobs": [-0.5, -0.1],
+    "top_logprobs": [{"Hi": -0.5, "Ho": -1}, {}],
+    "text_offset": [0, 2],
+}
+
+
+def test_chances_are_listed_by_field_in_completions() -> None:
+    reply = {"response": "Hi!", "done": True, "logprobs": TOKENS}
+    whole = json.loads(CompletionToOpenAI("m").whole(json.dumps(reply).encode()))
+    assert whole["choices"][0]["logprobs"] == LISTED
+    parts = [{"response": token["token"], "done": False, "logprobs": [token]} for token in TOKENS]
+    out = CompletionToOpenAI("m").feed(b"".join(json.dumps(part).encode() + b"\n" for part in parts))
+    offsets = [event["choices"][0]["logprobs"]["text_offset"] for event in events(out)]
+    assert offsets == [[0], [2]]
+
+
+@pytest.mark.parametrize("logprobs", [{"content": TOKENS}, LISTED])
+def test_chances_reach_ollama_from_either_shape(logprobs: dict[str, Any]) -> None:
+    reply = {"choices": [{"text": "Hi!", "finish_reason": "stop", "logprobs": logprobs}]}
+    said = json.loads(GenerateToOllama("m").whole(json.dumps(reply).encode()))["logprobs"]
+    assert [(token["token"], token["logprob"]) for token in said] == [("Hi", -0.5), ("!", -0.1)]
+    assert [other["token"] for other in said[0]["top_logprobs"]] == ["Hi", "Ho"]
+
+
+def test_vectors_are_cut_as_ollama_cuts_them() -> None:
+    reply = json.dumps({"data": [{"index": 0, "embedding": [0.6, 0.0, 0.8]}]}).encode()
+    cut = json.loads(EmbedToOllama("m", single=False, dimensions=2).whole(reply))["embeddings"]
+    assert cut == [[1.0, 0.0]]

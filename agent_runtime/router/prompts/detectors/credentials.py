@@ -60,7 +60,7 @@ _OTHERS = (
     r"tan",
 )
 CUE = (
-    rf"(?:\b|_){any_of((*_SECRETS, *_OTHERS))}\b|{any_of(_KEYS)}|://[^\s/@]*:[^\s/@]*@|PRIVATE KEY|"
+    rf"(?:\b|_){any_of((*_SECRETS, *_OTHERS))}\b|{any_of(_KEYS)}|://[^\s/@]*:[^\s/@]*@|PRIVATE KEY|\bcredentials?\b|"
     rf"\bauthorization\b|\s-u\s|"
     r"[a-z]pass(?:word|wd)?\b|--pass|--token"
 )
@@ -73,11 +73,12 @@ _HEADER = compiled(r"authorization['\"]?\s{0,3}[:=]\s{0,3}['\"]?(?:basic|bearer|
 # The name of a secret, at most a quotation mark, what says "is", and the secret.
 _ASSIGNED = compiled(
     rf"(?:\b|_|"
-    rf"[a-z])(?:{any_of((*_SECRETS, *_KEYS))})(?:[_-]?[a-z0-9]{{1,12}})?['\"\])]{{0,2}}\s{{0,4}}(?::=|"
+    rf"[a-z])(?:{any_of((*_SECRETS, *_KEYS))})(?:[_-]?(?:prod|dev|test|staging|live|value|"
+    rf"[0-9]{{1,3}}))?['\"\])]{{0,2}}\s{{0,4}}(?::=|"
     rf"=>|[:=])\s{{0,4}}(['\"]?[^\s'\",;]{{1,200}})"
 )
 _SAID = compiled(
-    rf"(\b[a-z']+\s+)?(?:[a-z]+\s+)?\b(?:{any_of(_SECRETS)})\b(?:\s+(?:for|to|of|del|della|du|de|do|da|"
+    rf"(\b[a-z']+\s+)?(?:[a-z]+\s+)?\b(?:{any_of((*_SECRETS, *_KEYS))})\b(?:\s+(?:for|to|of|del|della|du|de|do|da|"
     rf"dla|fur|zum|van|het|the|my|our|meine[mnr]?|komputera)\b){{0,2}}"
     rf"(?:\s+[a-z0-9_.-]+){{0,2}}?\s+(?:is|was|are|lautet|ist|est|es|e|to|jest|ligt|=|-|"
     rf"->)\s+['\"]?([^\s'\"]{{3,100}})"
@@ -89,6 +90,10 @@ _PLAIN_WORD = compiled(
 _OTHER = compiled(
     rf"\b{any_of(_OTHERS)}\b(?:\s+(?:is|are|was)|\s*[:=])\s+['\"]?([^\s'\"]+)((?:\s+[a-z]{{3,8}}\b){{0,24}})"
 )
+_PAIR = compiled(
+    r"\bcredentials?\b\s*(?:are|is|:|=)\s*\S{1,60}\s*[/:,]\s*(\S{4,100})|\bbearer\s+([a-z0-9._~+/=-]{16,})"
+)
+_KEY = compiled(any_of(_KEYS))
 _OWN = re.compile(r"^(?:my|our|his|her|mein|unser|mon|notre|mi|mijn|moje|minha|nuestra|mia)$", re.I)
 _NOT_SECRETS = frozenset(
     listed(
@@ -115,7 +120,9 @@ _PLACEHOLDER = re.compile(
     config|settings|secrets\.|vault|request\.|self\.|this\.|args\.|data\.|form\.|user\.|params|input\(|field\(|=|str\b|\||&|/|\\|-+$)""",
     re.I | re.X,
 )
-_CODE_CALL = re.compile(r"^[A-Za-z_][\w.]*[(\[]|^[a-z]+(?:[A-Z][a-z]+)+$|^[a-z]+(?:_[a-z]+)+$")
+_CODE_CALL = re.compile(
+    r"^[a-z_]+(?:\.[a-zA-Z_]+)+;?$|^[A-Za-z_][\w.]*[(\[]|^[a-z]+(?:[A-Z][a-z]+)+$|^[a-z]+(?:_[a-z]+)+$"
+)
 _PARTICIPLE = re.compile(r"(?:ed|ing|ly|able|ible)$")
 
 
@@ -127,12 +134,16 @@ def find(passage: Passage) -> bool:
     for pattern in (_URL, _CURL, _OPTION, _HEADER, _ASSIGNED):
         if any(_is_value(_string(match.group(1))) for match in passage.places(pattern)):
             return True
-    if any(
-        _is_said(_string(match.group(1) or b"").strip(), _string(match.group(2))) for match in passage.places(_SAID)
-    ):
-        return True
-    if any(_looks_random(_string(match.group(1))) for match in passage.places(_PLAIN_WORD)):
-        return True
+    for match in passage.places(_SAID):
+        value = _string(match.group(2))
+        # Passwords may be all digits; a token or key "is 4096" where its count or size is meant.
+        counted = value.strip(".,;:!?)").isdigit() and _KEY.search(match.group()) is not None
+        if not counted and _is_said(_string(match.group(1) or b"").strip(), value):
+            return True
+    for pattern in (_PLAIN_WORD, _PAIR):
+        for match in passage.places(pattern):
+            if any(_looks_random(_string(group)) for group in match.groups() if group):
+                return True
     return any(
         _looks_random(_string(match.group(1)))
         or len(match.group(2).split()) >= 10

@@ -63,7 +63,8 @@ _IN_GENERAL = compiled(
     r"statistic\w*|"
     r"(?:company|firm|city|country|state|government|start-?up|club|business|team|book|band|"
     r"industry)(?:'s|\s)?\s?(?:income|debts?|earnings|revenue|savings|pension|salar\w+|wages?|"
-    r"balance)|income tax (?:on|for|rate)|how much (?:does|do|did) (?:a|an|the)|hypothetical\w*|"
+    r"balance)|income tax (?:on|for|rate)|income statement|revenue|ebitda|how much (?:does|do|"
+    r"did) (?:a|an|the)|hypothetical\w*|"
     r"fictional)\b"
 )
 _RECORD = compiled(

@@ -19,6 +19,7 @@ from agent_runtime.router.money.opening import make_purse
 from agent_runtime.router.money.purse import Purse, Reservation
 from agent_runtime.router.money.sqlite_ledger import SqliteLedger
 from fleet_spec.contract import FleetContract
+from fleet_spec.errors import BadInputError
 from fleet_spec.governance_spec import Tier
 from tests.unit.router.money.conftest import MakeLedger
 from tests.unit.router.money.fleet import Clock, contract
@@ -425,3 +426,9 @@ def test_no_budget_is_ever_overspent(requests: list[tuple[int, int, int, bool]],
             await worker.close()
 
     asyncio.run(run())
+
+
+def test_a_valkey_without_its_client_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agent_runtime.router.money.valkey_ledger", None)
+    with pytest.raises(BadInputError, match=r"paddock\[valkey\]"):
+        make_purse(None, valkey_url="valkey://127.0.0.1:1")
