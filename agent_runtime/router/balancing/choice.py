@@ -1,6 +1,6 @@
 """The cheapest of many, without looking at all of them.
 
-Up to 16 are compared with each other. Among more, the better of two that are drawn by chance is taken: that keeps
+Up to 8 are compared with each other. Among more, the better of two that are drawn by chance is taken: that keeps
 the longest of n lines at about log log n (Mitzenmacher, "The power of two choices in randomized load balancing", 2001),
 where always taking the shortest would cost a look at every one for every request.
 """
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 DEAR: Final = 1e12
 """What is added to the cost of an item that is only for want of another."""
-_EXACT: Final = 16
+_EXACT: Final = 8
 _DRAWS: Final = 8
 
 

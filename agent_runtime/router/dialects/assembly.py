@@ -7,13 +7,13 @@ at work. So it is asked for a stream, and who wants the answer whole gets the st
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent_runtime.router.dialects.compact import encode
+from agent_runtime.router.dialects.compact import decode, encode
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import EventSplitter
+from agent_runtime.router.dialects.pattern import TextPattern
 from agent_runtime.router.dialects.replies import decode_reply, section, sections
 from fleet_spec.contract import EngineName
 
@@ -28,10 +28,7 @@ _ONLY_WHOLE: Final = frozenset(
 leaves out of a stream what it cannot make sense of yet."""
 _SHORT_TOKENS: Final = 32
 """An answer of so few tokens is over before much could be saved by stopping it."""
-_ALIKE: Final = re.compile(rb'(data: [^\n]*?"(?:content|reasoning_content|text)": ?")[^"\\\n]+("[^\n]*\n\n)')
-_SAYS_MORE: Final = re.compile(rb'"(?:logprobs|usage|timings|tool_calls)": ?[^ n]|"finish_reason": ?"')
-_KINDS_OF_EVENTS: Final = 3
-"""How many kinds of events with text are joined: the first, those with thoughts, and those with the answer."""
+_TEXTS: Final = ("content", "reasoning_content", "text")
 _ERROR_MARKS: Final = (b"error:", b'data: {"error"')
 
 
@@ -70,8 +67,9 @@ class Assembly(Collection):
         self._kind = _KINDS[path]
         self._head: dict[str, Any] = {}
         self._role = "assistant"
-        self._texts: dict[str, list[str]] = {}
-        """The pieces of what is said, by field: content, reasoning_content, or text."""
+        self._texts: dict[str, list[bytes]] = {}
+        """The pieces of what is said, by field, as JSON writes them between quotation marks."""
+        self._patterns = {name: TextPattern(name.encode()) for name in _TEXTS}
         self._logprobs: list[Any] = []
         self._finish_reason: str | None = None
         self._end: dict[str, Any] = {}
@@ -93,7 +91,7 @@ class Assembly(Collection):
         Raises:
             BadReplyError: the stream ended before the answer did, is an error, or cannot be read.
         """
-        if not self._read(EventSplitter().feed(_joined(super().body()))):
+        if not self._read(EventSplitter().feed(super().body())):
             raise BadReplyError("the model server broke its answer off")
         return encode(
             {
@@ -111,27 +109,38 @@ class Assembly(Collection):
     def _read(self, payloads: list[bytes]) -> bool:
         """Take events in up to the end mark. False where there is none."""
         for payload in payloads:
-            if payload == b"[DONE]":
-                return True
-            self._take(decode_reply(payload))
+            for name, pattern in self._patterns.items():
+                text = pattern.text_in(payload)
+                if text is not None:
+                    self._texts.setdefault(name, []).append(text)
+                    break
+            else:
+                if payload == b"[DONE]":
+                    return True
+                self._take(payload)
         return False
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, payload: bytes) -> None:
+        chunk = decode_reply(payload)
         if not self._head:
             self._head = chunk
         if "usage" in chunk or "timings" in chunk:
             self._end |= chunk
         for choice in sections(chunk.get("choices")):
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
-            self._logprobs += section(choice.get("logprobs")).get("content") or []
-            for name, value in (section(choice.get("delta")) or choice).items():
-                if name in ("content", "reasoning_content", "text") and isinstance(value, str):
-                    self._texts.setdefault(name, []).append(value)
+            logprobs = section(choice.get("logprobs")).get("content") or []
+            self._logprobs += logprobs
+            said = section(choice.get("delta")) or choice
+            for name, value in said.items():
+                if name in _TEXTS and isinstance(value, str):
+                    self._texts.setdefault(name, []).append(encode(value)[1:-1])
+                    if not (logprobs or choice.get("finish_reason") or "usage" in chunk or "tool_calls" in said):
+                        self._patterns[name].learn(payload)
                 elif name == "role":
                     self._role = value
 
     def _choice(self) -> dict[str, Any]:
-        said = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        said = {name: decode(b'"%b"' % b"".join(pieces)) for name, pieces in self._texts.items()}
         logprobs = {"content": self._logprobs} if self._logprobs else None
         if self._kind == "text_completion":
             text = said.get("text", "")
@@ -139,21 +148,3 @@ class Assembly(Collection):
         message: dict[str, Any] = {"role": self._role, "content": "", **said}
         choice: dict[str, Any] = {"finish_reason": self._finish_reason, "index": 0, "message": message}
         return choice if logprobs is None else {**choice, "logprobs": logprobs}
-
-
-def _joined(stream: bytes) -> bytes:
-    """The stream with neighbours that are alike but for their text made one, so that few are left to decode.
-
-    Where the text of one ends and that of the next begins, the same bytes stand every time. They have bare
-    quotation marks in them, so they cannot be found inside of a text.
-    """
-    at = 0
-    for _ in range(_KINDS_OF_EVENTS):
-        match = _ALIKE.search(stream, at)
-        if match is None:
-            break
-        # Only where an event says its text and nothing else can it lose what is around that.
-        if _SAYS_MORE.search(match[0]) is None:
-            stream = stream.replace(match[2] + match[1], b"")
-        at = stream.find(b"\n\n", match.start())
-    return stream

@@ -83,7 +83,7 @@ class _FromOpenAI(ReplyTranslator):
         if self._first_ns is None:
             self._first_ns = self._clock_ns()
         logprobs = to_ollama(choice)
-        if not (thinking or logprobs or "tool_calls" in delta or choice.get("finish_reason")):
+        if not (thinking or logprobs or delta.get("tool_calls") or choice.get("finish_reason")):
             self._pattern.learn(payload)
         return self._line(self._said(text, thinking, []), done=False, **logprobs)
 

@@ -29,6 +29,25 @@ _MAX_CHARACTERS = 100_000
 """What is longer is cut into pieces: Presidio's language models take no more at once."""
 
 
+def demand_presidio() -> None:
+    """Look whether it is there, without the seconds that it takes to load.
+
+    Raises:
+        BadInputError: Presidio, or the language model that it needs, is not installed.
+    """
+    if find_spec("presidio_analyzer") is None:
+        raise BadInputError(
+            "privacy.presidio is true, and Presidio is not installed. "
+            "fix: pip install 'paddock[presidio]', or set privacy.presidio to false"
+        )
+    # Presidio would fetch it from the network by itself, in the middle of a start.
+    if find_spec(_LANGUAGE_MODEL) is None:
+        raise BadInputError(
+            f"privacy.presidio is true, and the language model {_LANGUAGE_MODEL} that Presidio reads with is not "
+            f"installed. fix: python -m spacy download {_LANGUAGE_MODEL}, or set privacy.presidio to false"
+        )
+
+
 class Presidio:
     """Presidio's analyzer, loaded once: that takes seconds and hundreds of megabytes.
 
@@ -37,19 +56,8 @@ class Presidio:
     """
 
     def __init__(self) -> None:
-        try:
-            module: Any = import_module("presidio_analyzer")
-        except ImportError as error:
-            raise BadInputError(
-                "privacy.presidio is true, and Presidio is not installed. "
-                "fix: pip install 'paddock[presidio]', or set privacy.presidio to false"
-            ) from error
-        # Presidio would fetch it from the network by itself, in the middle of a start.
-        if find_spec(_LANGUAGE_MODEL) is None:
-            raise BadInputError(
-                f"privacy.presidio is true, and the language model {_LANGUAGE_MODEL} that Presidio reads with is not "
-                f"installed. fix: python -m spacy download {_LANGUAGE_MODEL}, or set privacy.presidio to false"
-            )
+        demand_presidio()
+        module: Any = import_module("presidio_analyzer")
         self._engine: Any = module.AnalyzerEngine()
 
     def finds(self, text: str) -> bool:

@@ -25,7 +25,10 @@ _SHAPES = frozenset(("tools", "functions", "response_format", "format"))
 """Fields with JSON schemas: the names in them say what a value would mean, and are no values."""
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text", "refusal", "thinking", "reasoning"))
 _UNREADABLE_FIELDS = frozenset(("images", "audio", "context", "input_audio", "file", "image_url", "video_url"))
+_PLAIN_NAMES = _SWITCHES | {"id", "tool_call_id"}
 _DEEPEST = 60
+_LONGEST_WORD = 12
+"""A switch's word, or a field's name, is hardly longer. Anything longer could be a text in the wrong place."""
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ def collect(body: Mapping[str, Any]) -> Texts:
             _messages(value, found)
         elif name in ("prompt", "input", "suffix", "system", "template"):
             _text(value, found)
-        elif name not in _SWITCHES:
+        elif name not in _SWITCHES or _says_more(value):
             _field(name, value, found, 0)
     everything = "\n".join(found.lines)
     if ";base64," in everything and "data:" in everything:
@@ -77,6 +80,11 @@ def collect(body: Mapping[str, Any]) -> Texts:
         shaped=_shaped(body),
         unreadable=tuple(found.unreadable),
     )
+
+
+def _says_more(value: object) -> bool:
+    """Whether a switch, which is a word or a number, holds something else: that is read like any other text."""
+    return isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _LONGEST_WORD)
 
 
 def _shaped(body: Mapping[str, Any]) -> bool:
@@ -106,7 +114,7 @@ def _messages(value: object, found: _Found) -> None:
         for name, part in cast("dict[str, object]", message).items():
             if name == "content":
                 _content(part, found)
-            elif name not in _SWITCHES and name not in ("id", "tool_call_id"):
+            elif name not in _PLAIN_NAMES or _says_more(part):
                 _field(name, part, found, 0)
 
 
@@ -148,7 +156,10 @@ def _field(name: str, value: object, found: _Found, depth: int) -> None:
         _values(value, found, depth)
     elif isinstance(value, dict):
         for inner, item in cast("dict[object, object]", value).items():
-            _field(str(inner), item, found, depth + 1)
+            name = str(inner)
+            if len(name) > _LONGEST_WORD and not isinstance(item, (str, int, float)):
+                found.lines.append(name)
+            _field(name, item, found, depth + 1)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
             _field(name, item, found, depth + 1)
