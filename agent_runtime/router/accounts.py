@@ -43,7 +43,7 @@ CLIENT_LEFT: Final = 499
 """What the log and the metrics call a request whose client did not wait. nginx made the number known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class End:
     """How a request that was meant for a model server has ended."""
 

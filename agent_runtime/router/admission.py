@@ -24,7 +24,7 @@ from agent_runtime.router.http_head import header_lines
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.own_paths import OWN_PATHS
 from agent_runtime.router.pending import Pending
-from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy
+from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy, Seen
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision, route
 from agent_runtime.router.wishes import NO_WISHES, Wishes, wishes_of
@@ -87,7 +87,7 @@ class Admission:
             self._admit_elsewhere(client, request)
             return
         demand_method(request, "POST")
-        caller = access.admit(request, "chat", client.address)
+        caller = access.admit(request, "chat", client.address if access.required else "")
         wishes = wishes_of(request.headers)
         entry = Entry(client, request, operation, decode_object(request.body), caller, wishes)
         if not caller.limited:
@@ -115,7 +115,12 @@ class Admission:
 
     async def _after_look(self, entry: Entry, policy: Policy) -> None:
         entry.seen = await asyncio.to_thread(policy.look, entry.operation.dialect, entry.body, entry.wishes)
-        self._send(entry)
+        if policy.withdrawn:
+            # Other rules have come meanwhile, and have to be asked too.
+            entry.seen = None
+            self._look(entry)
+        else:
+            self._send(entry)
 
     def _send(self, entry: Entry) -> None:
         router = self._router
@@ -175,6 +180,7 @@ class Admission:
         router, request = self._router, asked.request
         if asked.operation is local.SHOW:
             return local.show(router, request)
+        pinned = Seen(private=True, complex=False, reasons=(asked.decision.reason,)) if asked.decision.private else None
         return route(
             router.fleet,
             asked.operation,
@@ -184,6 +190,7 @@ class Admission:
             caller=asked.caller,
             wishes=wishes_of(request.headers),
             policy=router.governance.policy,
+            seen=pinned,
         )
 
     def carry_out(self, entry: Entry, decision: Decision, question: Question | None = None) -> None:

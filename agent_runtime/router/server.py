@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import importlib
 import signal
 from collections.abc import Callable
+from typing import Final
 
 from agent_runtime.discovery import ContractFile
 from agent_runtime.router.governance import Governance
@@ -18,6 +20,8 @@ from agent_runtime.router.settings import Settings
 from agent_runtime.router.workers import run_workers
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 
 
 def serve(settings: Settings, *, limits: Limits | None = None, log: Log | None = None) -> int:
@@ -71,6 +75,10 @@ async def _run(source: ContractFile, contract: FleetContract, settings: Settings
             loop.add_signal_handler(number, on_signal)
     governance = Governance.of(settings, contract, log)
     router = Router(source, contract, limits, log, governance, settings.seat, on_orphaned=stop.set)
+    # What is there now stays: collections need not go through it again and again, nor after every few requests.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     await router.start(settings.host, settings.port, reuse_port=settings.seat is not None)
     await stop.wait()
     draining = loop.create_task(router.drain())
