@@ -252,7 +252,7 @@ class Admission:
             demand_method(request, own.method)
             Pending(router, client, request, self._answer_with(client, request, own.answer(router, request)))
         elif is_administration(path):
-            Pending(router, client, request, self._administration.carry_out(client, request))
+            Pending(router, client, request, self._change(client, request))
         elif path == "/api/ps":
             demand_method(request, "GET", "HEAD")
             Pending(router, client, request, self._answer_with(client, request, local.ps(router)))
@@ -262,6 +262,13 @@ class Admission:
             self.carry_out(shown, local.show(router, request))
         else:
             raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
+
+    async def _change(self, client: ClientConnection, request: Request) -> None:
+        try:
+            await self._administration.carry_out(client, request)
+        finally:
+            # What a name stands for may have changed, half-way or whole.
+            self._router.governance.answers.clear()
 
     async def _answer_with(self, client: ClientConnection, request: Request, work: Awaitable[local.Answer]) -> None:
         self._router.answer(client, request, *await work)
