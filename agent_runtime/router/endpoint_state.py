@@ -103,6 +103,11 @@ class EndpointState:
                 self._lines += f"Authorization: Bearer {key}\r\n".encode("ascii")
         return self._lines
 
+    @property
+    def locked(self) -> bool:
+        """Whether it asks for a key that the router does not have. A prompt is not shown to who will refuse it."""
+        return self._credential is not None and not self._credential()
+
     def succeeded(self, now: float, probe_after_seconds: float) -> bool:
         """Note an answer. True where the endpoint was not known to be up."""
         self.next_probe = now + probe_after_seconds

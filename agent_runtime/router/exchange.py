@@ -15,6 +15,8 @@ from agent_runtime.router.sending import Sending
 from agent_runtime.router.upstream import BodySink
 
 _HEADS_KEPT: Final = 64
+_UNUSABLE: Final = "the model server reported an error, or an answer that cannot be used"
+"""In place of the engine's own words, which may quote a prompt."""
 
 
 class Exchange(Sending):
@@ -77,7 +79,7 @@ class Exchange(Sending):
         try:
             delivery.end()
         except BadReplyError as error:
-            self._broken("truncated", str(error))
+            self._broken("truncated", str(error), logged=_UNUSABLE)
             return
         if delivery.recording is not None:
             delivery.recording.end(delivery.usage())
@@ -116,14 +118,18 @@ class Exchange(Sending):
     def _delivered(self) -> bool:
         return self._delivery is not None and self._delivery.sent
 
-    def _broken(self, kind: str, message: str) -> None:
-        """The answer, or the rest of it, cannot be had. Say so as well as the client can still be told."""
+    def _broken(self, kind: str, message: str, *, logged: str = "") -> None:
+        """The answer, or the rest of it, cannot be had. Say so as well as the client can still be told.
+
+        ``message`` is for this client alone. Others, and the log, get to know what is ``logged``.
+        """
         replica = self._replica
         if self._ended or replica is None:
             return
         delivery, upstream = self._delivery, self._upstream
-        self._account.upstream_error(replica.model, replica.endpoint, kind, message)
-        self._account.replica_failed(replica, message)
+        problem = logged or (_UNUSABLE if kind == "error" else message)
+        self._account.upstream_error(replica.model, replica.endpoint, kind, problem)
+        self._account.replica_failed(replica, problem)
         if delivery is None or not delivery.sent:
             self._refuse(RequestError(502, message, code="upstream_error"))
             return

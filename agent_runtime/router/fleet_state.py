@@ -110,6 +110,10 @@ class FleetState:
         for tier in self.tiers.values():
             yield from tier.models.values()
 
+    def waiting_outside(self) -> list[WaitingRequest]:
+        """Requests that wait for a model beyond the fleet."""
+        return [one for tier in self.tiers.values() for model in tier.models.values() for one in model.line.all()]
+
     def serve_waiting(self, now: float) -> None:
         """Give a place to requests that wait, where time has made one: a pause is over, an endpoint has come."""
         for model in self.all_models():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import cast
+from weakref import WeakSet
 
 from agent_runtime.router.access.access import Access
 from agent_runtime.router.access.rates import RateLimits
@@ -14,6 +15,7 @@ from agent_runtime.router.log import Log
 from agent_runtime.router.money.opening import make_purse
 from agent_runtime.router.money.purse import Purse
 from agent_runtime.router.policy import Policy
+from agent_runtime.router.privacy_rules import PrivacyRules
 from agent_runtime.router.settings import Settings
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
@@ -48,6 +50,11 @@ class Governance:
         """Whether /metrics is answered without a key although others are asked for one."""
         self.policy: Policy | None = None
         """The rules for tiers beyond the fleet; None where there are none."""
+        self.privacy = PrivacyRules()
+        self.tier_problem: str | None = None
+        """Which tiers are not asked, because their key is missing."""
+        self._policies = WeakSet[Policy]()
+        """Those by which requests have been decided that are still on their way."""
         self._beyond_loopback = beyond_loopback
         self._directory = directory
 
@@ -92,8 +99,8 @@ class Governance:
         """Look whether a router with these settings can start, and give its secrets.
 
         Raises:
-            BadInputError: the secrets cannot be used, a tier's key is missing, or it listens beyond loopback and
-                knows no key.
+            BadInputError: the secrets or the privacy rules cannot be used, a tier's key is missing, or it listens
+                beyond loopback and knows no key.
         """
         secrets = Secrets() if settings.secrets is None else SecretsDirectory(settings.secrets).load()
         access = Access(required=True)
@@ -106,6 +113,8 @@ class Governance:
             raise BadInputError(
                 f"the keys of tiers beyond the fleet are missing: put {', '.join(missing)} into {where}."
             )
+        if contract.tiers:
+            PrivacyRules.check(contract.privacy)
         if settings.beyond_loopback and not access.names:
             raise BadInputError(
                 f"--host {settings.host} is beyond this machine's loopback, where the router asks for a key, and it "
@@ -122,8 +131,8 @@ class Governance:
         """Open the ledger."""
         await self.purse.open()
 
-    def take_in(self, contract: FleetContract) -> None:
-        """Follow a contract."""
+    def take_in(self, contract: FleetContract) -> bool:
+        """Follow a contract. True where other privacy rules than before are in force."""
         self.open_metrics = contract.open_metrics
         # Keys that are configured are asked for on loopback too: with them come budgets that nobody should pass by.
         self.access.required = self._beyond_loopback or bool(contract.keys)
@@ -133,12 +142,28 @@ class Governance:
         self.purse.update(contract)
         self.experiments.update(contract.aliases)
         self.answers.update(contract.routing.cache)
-        self.policy = None
-        if contract.tiers:
-            # Detectors take a moment to import, and a fleet without further tiers needs none.
-            from agent_runtime.router.prompts.classifier import Classifier
+        missing = self.secrets.missing(tier.secret for tier in contract.tiers.values())
+        self.tier_problem = None
+        if missing:
+            self.tier_problem = (
+                f"tiers beyond the fleet are not asked, because their keys are missing: {', '.join(missing)}"
+            )
+        return self._follow_rules(contract)
 
-            self.policy = Policy(contract, Classifier(contract.privacy), self.purse.refusal)
+    def _follow_rules(self, contract: FleetContract) -> bool:
+        self.policy = None
+        if not contract.tiers:
+            return False
+        changed = self.privacy.update(contract.privacy)
+        if changed:
+            for before in self._policies:
+                before.withdrawn = True
+        if self.privacy.problem is not None:
+            self.log.event("privacy_rules_unusable", level="error", problem=self.privacy.problem)
+        rules = contract.model_copy(update={"privacy": self.privacy.in_force})
+        self.policy = Policy(rules, self.privacy.classifier, self.purse.refusal)
+        self._policies.add(self.policy)
+        return changed
 
     def tick(self) -> None:
         """Carry on beside the requests."""
@@ -167,6 +192,9 @@ class Governance:
             self.rates.problem,
             self.purse.problem,
             self.experiments.problem,
+            self.tier_problem,
+            self.privacy.problem,
+            None if self.policy is None else self.policy.problem,
         )
         return [one for one in found if one is not None]
 

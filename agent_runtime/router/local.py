@@ -68,6 +68,10 @@ def healthz(_router: Router, _request: Request) -> Answer:
 def readyz(router: Router, _request: Request) -> Answer:
     """/readyz: requests can be answered."""
     status, body = catalogue.readiness(router.fleet, problem=router.contract_problem, draining=router.draining)
+    problems = router.governance.problems()
+    if problems:
+        # The fleet answers all the same: it is for people, and takes no router out of service.
+        body["problems"] = problems
     return status, encode(body), _JSON
 
 

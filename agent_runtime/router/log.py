@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 
 from agent_runtime.router.dialects.usage import Usage
 
@@ -21,6 +23,12 @@ def _write_stderr(text: str) -> None:
     except (OSError, ValueError):
         # Whoever read the log has gone. That is no reason to stop serving.
         return
+
+
+def where(error: BaseException) -> str:
+    """What went wrong and at which line, without the error's own words: they may hold a part of a prompt."""
+    places = traceback.extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else "")
 
 
 class Log:

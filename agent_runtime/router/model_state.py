@@ -55,11 +55,17 @@ class Replica:
     @property
     def problem(self) -> str:
         """Why it gets no requests."""
+        if self.endpoint.locked:
+            return "the key that it asks for is missing"
         return self.endpoint.problem or self.breaker.problem
 
     def may_be_tried(self, now: float) -> bool:
         """Whether a request may go here, as far as health goes."""
-        return self.endpoint.may_be_tried(now) and (self.breaker.clear or self.breaker.allows(now, self.sent))
+        return (
+            self.endpoint.may_be_tried(now)
+            and (self.breaker.clear or self.breaker.allows(now, self.sent))
+            and not self.endpoint.locked
+        )
 
 
 class ModelState:
@@ -138,6 +144,7 @@ class ModelState:
             and (endpoint.health != "down" or endpoint.may_be_tried(now))
             and (replica.breaker.clear or replica.breaker.allows(now, replica.sent))
             and (self.limit == 0 or endpoint.outstanding < self.limit)
+            and not endpoint.locked
         )
 
     def affinity(self, session: str, body: Mapping[str, Any]) -> int | None:
@@ -169,7 +176,7 @@ class ModelState:
         """Whether a replica is well enough to be asked, busy or not."""
         # Every request passes here, and its first replica is nearly always well: no generator for that.
         for replica in self.replicas:
-            if replica.endpoint.health != "down" and replica.breaker.clear:
+            if replica.endpoint.health != "down" and replica.breaker.clear and not replica.endpoint.locked:
                 return True
             if replica.may_be_tried(now):
                 return True

@@ -96,6 +96,10 @@ class Policy:
     """The rules of a contract."""
 
     def __init__(self, contract: FleetContract, classifier: Classify, refusal: SpendingRefusal) -> None:
+        self.withdrawn = False
+        """Whether other privacy rules are in force by now: what this has let out of the fleet, it no longer does."""
+        self.problem: str | None = None
+        """Why a prompt could not be looked at, and was taken to be private."""
         self._rules: RoutingSpec = contract.routing
         self._all_private = contract.privacy.default == "private"
         self._classifier = classifier
@@ -125,7 +129,14 @@ class Policy:
 
     def look(self, dialect: Dialect, body: Mapping[str, Any], wishes: Wishes) -> Classified:
         """Look at a prompt. It takes time in proportion to its length: what is long is looked at in a thread."""
-        return self._classifier.classify(dialect, body, declared_public=wishes.private is False)
+        try:
+            return self._classifier.classify(dialect, body, declared_public=wishes.private is False)
+        except RecursionError:
+            raise  # it is the request's fault, and told to its client
+        except Exception as error:  # whatever is wrong with a detector, what it could not look at does not leave
+            # The error's own text could hold a part of the prompt.
+            self.problem = f"a prompt could not be looked at ({type(error).__name__}) and was taken to be private"
+            return Seen(private=True, complex=False, reasons=("no detector could look at it",))
 
     def _by_rules(
         self, asking: Asking, tiers: Mapping[Tier, ModelState], usable: Callable[[ModelState], bool], seen: Classified

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.router.access.caller import ANONYMOUS, Caller, Priority
+from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.images import shows_images
 from agent_runtime.router.dialects.operations import (
@@ -64,6 +65,8 @@ class Decision:
     """What it should find its replica by: see :meth:`ModelState.affinity`."""
     priority: Priority = "normal"
     """Its turn among requests that wait."""
+    policy: Policy | None = None
+    """The rules by which it may leave the fleet, where it may."""
 
 
 def route(
@@ -130,7 +133,7 @@ def route(
     priority = caller.priority(wishes.priority)
     asking = Asking(operation.dialect, body, len(raw), caller.name, caller.private, priority, wishes, seen)
     order = policy.order(asking, tiers, lambda model: _reachable(model, now))
-    decision = Decision(operation, raw, body, order.models[0], None, priority=priority)
+    decision = Decision(operation, raw, body, order.models[0], None, priority=priority, policy=policy)
     decision.further = order.models[1:]
     if order.models[0] is local:
         decision.assignment = assignment
@@ -183,7 +186,7 @@ def call_for(decision: Decision, model: ModelState) -> Call:
         RequestError: 400, it cannot be said in its engine's dialect.
     """
     entry = model.entry
-    return plan(
+    call = plan(
         decision.operation,
         decision.raw,
         decision.body,
@@ -192,6 +195,10 @@ def call_for(decision: Decision, model: ModelState) -> Call:
         context_length=entry.context_length,
         stops=entry.stop or (),
     )
+    if model.tier != "local" and call.body is decision.raw:
+        # What leaves the fleet is what was looked at: of a name that is there twice, only the last was.
+        call.body = encode(decision.body)
+    return call
 
 
 def another(decision: Decision, current: Attempt, tried: set[EndpointState], now: float) -> Attempt | None:
@@ -206,6 +213,8 @@ def next_choice(decision: Decision, now: float) -> Attempt | None:
     """The first of the further choices that has a replica for the request, which has a right to each of them."""
     while decision.further:
         model = decision.further.pop(0)
+        if model.removed or (model.tier != "local" and decision.policy is not None and decision.policy.withdrawn):
+            continue  # since it was decided so, the contract has changed
         replica = model.pick(now, frozenset())
         if replica is None:
             continue

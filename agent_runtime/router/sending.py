@@ -15,6 +15,7 @@ from agent_runtime.router.dialects.operations import Call
 from agent_runtime.router.dialects.replies import ReplyTranslator
 from agent_runtime.router.fleet_state import EndpointState, ModelState, Replica
 from agent_runtime.router.http_head import ReplyHead, header_lines
+from agent_runtime.router.log import where
 from agent_runtime.router.pool import connect, describe, take_idle
 from agent_runtime.router.routing import Attempt, Decision, another, next_choice, overloaded, unreachable
 from agent_runtime.router.upstream import BodySink, UpstreamConnection
@@ -124,8 +125,16 @@ class Sending:
                 self._turn_to(attempt.model, attempt.call)
                 self._attempt(attempt.replica)
             return
+        except Exception as error:  # a fault of the router's own must not leave its client without an answer
+            self._connecting = None
+            self._fault(error)
+            return
         self._connecting = None
         self._dispatch(replica, fresh=False)
+
+    def _fault(self, error: Exception) -> None:
+        self._account.log.event("fault", level="error", path=self._asked.request.path, problem=where(error))
+        self._refuse(RequestError(500, "the router failed at this request; its log says more"))
 
     def _dispatch(self, replica: Replica, *, fresh: bool) -> None:
         endpoint, asked = replica.endpoint, self._asked
@@ -149,6 +158,11 @@ class Sending:
             self._connecting = None
             self._sent_at = 0.0
             self._failed(replica, "connect", describe(error))
+            return
+        except Exception as error:  # as above; a host that is no name, for one
+            self._connecting = None
+            self._sent_at = 0.0
+            self._fault(error)
             return
         self._connecting = None
         self._send(connection)
@@ -328,7 +342,9 @@ class Sending:
         self._attempt(attempt.replica)
 
     def reconsider(self) -> None:
-        """The model that this waits for has left the fleet: decide anew."""
+        """The model that this waits for has left the fleet, or the rules have changed: decide anew."""
+        if not self._waiting:
+            return  # another that decided anew has taken its place meanwhile
         self._leave_line()
         try:
             decision = self._account.reroute(self._asked)

@@ -19,7 +19,7 @@ from agent_runtime.router.fleet_state import FleetChange, FleetState
 from agent_runtime.router.governance import Governance
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
-from agent_runtime.router.log import Log
+from agent_runtime.router.log import Log, where
 from agent_runtime.router.metrics import Metrics
 from agent_runtime.router.probes import Prober
 from agent_runtime.router.request import Request
@@ -154,7 +154,7 @@ class Router:
 
     def fault(self, client: ClientConnection, request: Request, error: Exception) -> None:
         """Write an error that is the router's own."""
-        self.log.event("fault", level="error", path=request.path, problem=repr(error))
+        self.log.event("fault", level="error", path=request.path, problem=where(error))
         self.refuse(client, request, RequestError(500, "the router failed at this request; its log says more"))
 
     def note_refusal(self, request: Request, status: int) -> None:
@@ -187,8 +187,11 @@ class Router:
 
     def _take_in(self, contract: FleetContract) -> None:
         self._contract = contract
-        self.governance.take_in(contract)
+        other_rules = self.governance.take_in(contract)
         change = self.fleet.apply(contract)
+        if other_rules:
+            # Whether those who wait beyond the fleet may still go there is for the new rules to say.
+            change.homeless += [one for one in self.fleet.waiting_outside() if one not in change.homeless]
         self.contract_problem = None
         self.metrics.last_reload_ok = True
         self.metrics.last_reload_timestamp_seconds = time.time()
@@ -239,6 +242,15 @@ class Router:
     # Time
 
     def _tick(self) -> None:
+        """Everything that time brings, and again after a moment, whatever becomes of it."""
+        try:
+            self._carry_on()
+        except Exception as error:  # a router whose limits nobody looks at any more would hang in the end
+            self.log.event("fault", level="error", problem=where(error))
+        finally:
+            self._ticking = self.loop.call_later(self.limits.tick_seconds(), self._tick)
+
+    def _carry_on(self) -> None:
         """Everything that time brings, in one place: limits, health, the contract's file, the log."""
         now = self.loop.time()
         second: int = int(time.time())
@@ -262,7 +274,6 @@ class Router:
             self._look_around()
         self.governance.tick()
         self.log.flush()
-        self._ticking = self.loop.call_later(self.limits.tick_seconds(), self._tick)
 
     def _look_around(self) -> None:
         """What one of several workers owes to the others."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +21,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[2]
 MODEL = "gemma3:270m"
 CONTEXT_LENGTH = 2048
+CAPABILITIES = ("chat", "completion")
 
 # The weights are a base model's: a template of questions and answers is what it follows best.
 CHAT_TEMPLATE = (
@@ -85,6 +86,8 @@ def llamacpp_url(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     command = [sys.executable, "-m", "components.local.llamacpp_server", "--weights", str(weights)]
     command += ["--model", MODEL, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--context", str(CONTEXT_LENGTH), "--parallel", "2", "--chat-template", CHAT_TEMPLATE]
+    # Threads that wait for each other on a busy machine are slower than one that does not.
+    command += ["--threads", "1"]
     with process(command, log) as started:
         url = f"http://127.0.0.1:{port}"
         wait_until_healthy(f"{url}/health", started, log)
@@ -108,7 +111,9 @@ def ollama_url(ollama: Path, weights: Path, tmp_path_factory: pytest.TempPathFac
         "OLLAMA_NUM_PARALLEL": "1",
     }
     modelfile = home / "Modelfile"
-    modelfile.write_text(f'FROM {weights}\nTEMPLATE """{OLLAMA_TEMPLATE}"""\nPARAMETER stop "Q:"\n')
+    modelfile.write_text(
+        f'FROM {weights}\nTEMPLATE """{OLLAMA_TEMPLATE}"""\nPARAMETER stop "Q:"\nPARAMETER num_thread 1\n'
+    )
     with process([binary, "serve"], log, env=env) as started:
         url = f"http://127.0.0.1:{port}"
         wait_until_healthy(f"{url}/api/version", started, log)
@@ -126,9 +131,9 @@ def router_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterFor]:
     """Starts a router, as a process, for one model that is called ``assistant``; gives its URL."""
     started: list[tuple[subprocess.Popen[str], IO[str]]] = []
 
-    def start(engine: str, *urls: str) -> str:
+    def start(engine: str, *urls: str, capabilities: Sequence[str] = CAPABILITIES) -> str:
         path = tmp_path_factory.mktemp("router") / "fleet.json"
-        path.write_text(json.dumps(contract(engine, *urls)))
+        path.write_text(json.dumps(contract(engine, *urls, capabilities=capabilities)))
         command = [sys.executable, "-m", "agent_runtime.router", "--fleet", str(path), "--port", "0"]
         log = path.with_suffix(".log").open("w+")
         router = subprocess.Popen(command, stderr=log, cwd=ROOT, text=True)
@@ -153,7 +158,7 @@ def _listening_port(router: subprocess.Popen[str], log: Path) -> int:
     raise AssertionError(f"the router did not start:\n{log.read_text()}")
 
 
-def contract(engine: str, *urls: str) -> dict[str, Any]:
+def contract(engine: str, *urls: str, capabilities: Sequence[str] = CAPABILITIES) -> dict[str, Any]:
     """A contract with one model."""
     root = "http://127.0.0.1:8080"
     return {
@@ -167,7 +172,7 @@ def contract(engine: str, *urls: str) -> dict[str, Any]:
                 "engine": engine,
                 "contextLength": CONTEXT_LENGTH,
                 "parallel": 2,
-                "capabilities": ["chat", "completion"],
+                "capabilities": [*capabilities],
                 "endpoints": [{"url": url} for url in urls],
             }
         },

@@ -128,7 +128,7 @@ class Assembly(Collection):
             self._end |= chunk
         for choice in sections(chunk.get("choices")):
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
-            logprobs = section(choice.get("logprobs")).get("content") or []
+            logprobs = sections(section(choice.get("logprobs")).get("content"))
             self._logprobs += logprobs
             said = section(choice.get("delta")) or choice
             for name, value in said.items():

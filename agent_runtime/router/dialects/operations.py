@@ -4,40 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from agent_runtime.router.dialects import infill
 from agent_runtime.router.dialects.assembly import asked_in_pieces
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.dialects.fields import NUMBER, TEXT_OR_LIST, Kind, check_fields, objects
 from agent_runtime.router.dialects.hide_usage import HideUsage
 from agent_runtime.router.dialects.replies import ReplyTranslator, section
-from agent_runtime.router.dialects.replies_to_ollama import (
-    ChatToOllama,
-    EmbedToOllama,
-    GenerateToOllama,
-    without_work,
-)
-from agent_runtime.router.dialects.replies_to_openai import (
-    ChatToOpenAI,
-    CompletionToOpenAI,
-    EmbeddingToOpenAI,
-)
-from agent_runtime.router.dialects.requests_to_ollama import (
-    chat_to_ollama,
-    completion_to_ollama,
-    embedding_to_ollama,
-)
-from agent_runtime.router.dialects.requests_to_openai import (
-    Translation,
-    chat_to_openai,
-    embed_to_openai,
-    generate_to_openai,
-)
+from agent_runtime.router.dialects.replies_to_ollama import without_work
 from agent_runtime.router.dialects.stops import with_stops
 from agent_runtime.router.dialects.too_long import refuse_certainly_too_long
+from agent_runtime.router.dialects.translations import TRANSLATIONS
 from fleet_spec.contract import EngineName
 
 _OLLAMA_FIELDS: dict[str, Kind] = {"stream": bool, "options": dict, "format": (str, dict)}
@@ -232,7 +210,7 @@ def plan(
     if engine_dialect(engine) == operation.dialect or operation is OPENAI_RESPONSES:
         return _same_dialect(operation, raw, body, streamed, engine, engine_model)
     model = str(body["model"])
-    path, translation, translator = _TRANSLATIONS[operation.path](
+    path, translation, translator = TRANSLATIONS[operation.path](
         body, engine, context_length, model, _wants_usage(body)
     )
     content = {"model": engine_model, **translation.body}
@@ -265,58 +243,6 @@ def _same_dialect(
 
 def _wants_usage(body: Mapping[str, Any]) -> bool:
     return section(body.get("stream_options")).get("include_usage") is True
-
-
-_Translated = tuple[str, Translation, Callable[[], ReplyTranslator]]
-
-
-def _ollama_chat(body: Mapping[str, Any], engine: EngineName, context: int, model: str, _: bool) -> _Translated:
-    return OPENAI_CHAT.path, chat_to_openai(body, engine, context), partial(ChatToOllama, model)
-
-
-def _ollama_generate(body: Mapping[str, Any], engine: EngineName, context: int, model: str, _: bool) -> _Translated:
-    translation = generate_to_openai(body, engine, context)
-    if "input_suffix" in translation.body:
-        return infill.PATH, translation, partial(infill.InfillToOllama, model)
-    path = OPENAI_COMPLETIONS.path if "prompt" in translation.body else OPENAI_CHAT.path
-    return path, translation, partial(GenerateToOllama, model)
-
-
-def _ollama_embed(body: Mapping[str, Any], engine: EngineName, _c: int, model: str, _: bool) -> _Translated:
-    translation = embed_to_openai(body, engine)
-    # llama.cpp leaves its vectors as long as they are, whatever it is asked for.
-    cut = body.get("dimensions") or 0 if engine == "llamacpp" else 0
-    return OPENAI_EMBEDDINGS.path, translation, partial(EmbedToOllama, model, single=False, dimensions=cut)
-
-
-def _ollama_embeddings(body: Mapping[str, Any], engine: EngineName, _c: int, model: str, _: bool) -> _Translated:
-    text = {**body, "input": body.get("prompt") or "", "dimensions": None}
-    return OPENAI_EMBEDDINGS.path, embed_to_openai(text, engine), partial(EmbedToOllama, model, single=True)
-
-
-def _openai_chat(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, usage: bool) -> _Translated:
-    return OLLAMA_CHAT.path, chat_to_ollama(body), partial(ChatToOpenAI, model, include_usage=usage)
-
-
-def _openai_completion(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, usage: bool) -> _Translated:
-    translator = partial(CompletionToOpenAI, model, include_usage=usage)
-    return OLLAMA_GENERATE.path, completion_to_ollama(body), translator
-
-
-def _openai_embedding(body: Mapping[str, Any], _e: EngineName, _c: int, model: str, _: bool) -> _Translated:
-    as_base64 = body.get("encoding_format") == "base64"
-    return OLLAMA_EMBED.path, embedding_to_ollama(body), partial(EmbeddingToOpenAI, model, as_base64=as_base64)
-
-
-_TRANSLATIONS = {
-    OLLAMA_CHAT.path: _ollama_chat,
-    OLLAMA_GENERATE.path: _ollama_generate,
-    OLLAMA_EMBED.path: _ollama_embed,
-    OLLAMA_EMBEDDINGS.path: _ollama_embeddings,
-    OPENAI_CHAT.path: _openai_chat,
-    OPENAI_COMPLETIONS.path: _openai_completion,
-    OPENAI_EMBEDDINGS.path: _openai_embedding,
-}
 
 
 def _is_zero(keep_alive: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, cast
@@ -35,7 +36,7 @@ def demand_presidio() -> None:
     Raises:
         BadInputError: Presidio, or the language model that it needs, is not installed.
     """
-    if find_spec("presidio_analyzer") is None:
+    if not sys.modules.get("presidio_analyzer") and find_spec("presidio_analyzer") is None:
         raise BadInputError(
             "privacy.presidio is true, and Presidio is not installed. "
             "fix: pip install 'paddock[presidio]', or set privacy.presidio to false"

@@ -25,7 +25,9 @@ _SHAPES = frozenset(("tools", "functions", "response_format", "format"))
 """Fields with JSON schemas: the names in them say what a value would mean, and are no values."""
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text", "refusal", "thinking", "reasoning"))
 _UNREADABLE_FIELDS = frozenset(("images", "audio", "context", "input_audio", "file", "image_url", "video_url"))
-_PLAIN_NAMES = _SWITCHES | {"id", "tool_call_id"}
+_LABELS = frozenset(("model", "id", "tool_call_id"))
+"""What names things. It is long and looks like a token without being one."""
+_PLAIN_NAMES = _SWITCHES | _LABELS
 _DEEPEST = 60
 _LONGEST_WORD = 12
 """A switch's word, or a field's name, is hardly longer. Anything longer could be a text in the wrong place."""
@@ -64,7 +66,7 @@ def collect(body: Mapping[str, Any]) -> Texts:
             _messages(value, found)
         elif name in ("prompt", "input", "suffix", "system", "template"):
             _text(value, found)
-        elif name not in _SWITCHES or _says_more(value):
+        elif name not in _SWITCHES or _says_more(name, value):
             _field(name, value, found, 0)
     everything = "\n".join(found.lines)
     if ";base64," in everything and "data:" in everything:
@@ -82,9 +84,11 @@ def collect(body: Mapping[str, Any]) -> Texts:
     )
 
 
-def _says_more(value: object) -> bool:
+def _says_more(name: str, value: object) -> bool:
     """Whether a switch, which is a word or a number, holds something else: that is read like any other text."""
-    return isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _LONGEST_WORD)
+    if isinstance(value, str):
+        return len(value) > _LONGEST_WORD and name not in _LABELS
+    return isinstance(value, (dict, list))
 
 
 def _shaped(body: Mapping[str, Any]) -> bool:
@@ -114,7 +118,7 @@ def _messages(value: object, found: _Found) -> None:
         for name, part in cast("dict[str, object]", message).items():
             if name == "content":
                 _content(part, found)
-            elif name not in _PLAIN_NAMES or _says_more(part):
+            elif name not in _PLAIN_NAMES or _says_more(name, part):
                 _field(name, part, found, 0)
 
 
@@ -157,7 +161,7 @@ def _field(name: str, value: object, found: _Found, depth: int) -> None:
     elif isinstance(value, dict):
         for inner, item in cast("dict[object, object]", value).items():
             name = str(inner)
-            if len(name) > _LONGEST_WORD and not isinstance(item, (str, int, float)):
+            if len(name) > _LONGEST_WORD and (isinstance(item, bool) or not isinstance(item, (str, int, float))):
                 found.lines.append(name)
             _field(name, item, found, depth + 1)
     elif isinstance(value, list):

@@ -250,6 +250,37 @@ async def eventually(condition: Callable[[], object], seconds: float = 5) -> Non
         await asyncio.sleep(0.01)
 
 
+async def demand_quiet(rig: Rig) -> None:
+    """Whatever was asked has ended: nothing of it is left anywhere in the router."""
+    router = rig.router
+
+    def remains() -> dict[str, int]:
+        models, endpoints = list(router.fleet.all_models()), router.fleet.endpoints.values()
+        found = {
+            "exchanges": len(router.account.exchanges),
+            "tasks": len(router.tasks),
+            "busy connections": sum(connection.work is not None for connection in router.connections),
+            "active": sum(model.active for model in models),
+            "sent": sum(model.sent for model in models),
+            "waiting": sum(model.line.size for model in models),
+            "sent to replicas": sum(replica.sent for model in models for replica in model.replicas),
+            "outstanding": sum(endpoint.outstanding for endpoint in endpoints),
+            "kept bytes": router.account.buffers.used_bytes,
+        }
+        return {name: count for name, count in found.items() if count}
+
+    deadline = asyncio.get_running_loop().time() + 5
+    while remains():
+        assert asyncio.get_running_loop().time() < deadline, remains()
+        await asyncio.sleep(0.01)
+    # What was set aside is settled when the ledger has heard of the ends.
+    await router.governance.purse._books.catch_up()
+    await router.governance.purse._books.catch_up()
+    reserved = router.governance.purse._books.totals.reserved
+    assert not any(reserved.values()), reserved
+    assert router.governance.purse._books.lost == 0
+
+
 @asynccontextmanager
 async def running(
     tmp_path: Path,

@@ -91,7 +91,7 @@ async def test_a_smuggled_request_is_not_answered(tmp_path: Path) -> None:
         ("POST", "/v1/models/m", 405, "GET, HEAD"),
         ("GET", "/nothing", 404, None),
         ("GET", "/v1/nothing", 404, None),
-        ("POST", "/api/pull", 404, None),
+        ("GET", "/api/pull", 405, "POST"),
     ],
 )
 async def test_wrong_paths_and_methods(tmp_path: Path, method: str, path: str, status: int, allow: str | None) -> None:
