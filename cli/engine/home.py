@@ -26,6 +26,9 @@ from fleet_spec.errors import BadInputError
 from fleet_spec.stack_file import PROJECT, read_stack_file, stack_file_path
 
 PLUGIN = "pulumi-resource-paddock"
+_WITHOUT_METADATA = "?metadata=skip"
+"""Without it the engine writes a second file with each state, with a checksum that nobody reads. That takes time, and
+an engine that is killed between the two leaves a state that no engine opens any more."""
 _SALT = re.compile(r"^encryptionsalt:.*$", re.MULTILINE)
 
 
@@ -60,7 +63,7 @@ def choose_backend(project: Project, stack: str, environment: Mapping[str, str] 
     named = environment.get("PULUMI_BACKEND_URL")
     if named:
         return Backend(named, _local_directory(named))
-    own = Backend(_own_state(project).as_uri(), _own_state(project))
+    own = Backend(_own_state(project).as_uri() + _WITHOUT_METADATA, _own_state(project))
     state_file = own.state_file(stack)
     login = _login(environment)
     if login is None or (state_file is not None and state_file.exists()):
@@ -74,7 +77,8 @@ def _own_state(project: Project) -> Path:
 
 def _local_directory(url: str) -> Path | None:
     """The directory that a backend's address names, where it is one of local files: ``file:///srv``, ``file://~``."""
-    scheme, _, path = url.partition("://")
+    scheme, _, rest = url.partition("://")
+    path = rest.partition("?")[0]
     return Path(path).expanduser() if scheme == "file" and path else None
 
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import runpy
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from pulumi.automation import LocalWorkspace, OnEvent, Stack
+from pulumi.automation import EngineEvent, LocalWorkspace, OnEvent, Stack
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 
 from cli.console import Step, note
 from cli.engine.command import EngineCommand
 from cli.engine.home import Backend, choose_backend, engine_environment, prepare_workspace
 from cli.engine.locate import find_engine
+from cli.engine.pending import settle_creations
 from cli.engine.progress import Kind, Progress
-from cli.engine.state import LockedError, clear_stale_locks, read_state
+from cli.engine.state import LockedError, clear_broken_metadata, clear_stale_locks, read_state
+from cli.engine.unfinished import Begun, UnfinishedWork, large_fleet_environment, recovery_environment
 from cli.project import Project
 from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.stack_file import read_stack_file
 
 T = TypeVar("T")
 
@@ -59,10 +62,20 @@ class Outcome:
 class StackOperator:
     """Runs the engine on one stack. Make one with :func:`open_stack`."""
 
-    def __init__(self, stack: Stack, command: EngineCommand, project: Project, backend: Backend) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        workspace: LocalWorkspace,
+        command: EngineCommand,
+        project: Project,
+        backend: Backend,
+        unfinished: UnfinishedWork | None,
+    ) -> None:
         self._stack = stack
+        self._workspace = workspace
         self._command = command
         self._project = project
+        self._unfinished = unfinished
         self.backend = backend
 
     @property
@@ -72,7 +85,23 @@ class StackOperator:
 
     def up(self) -> Outcome:
         """Create, change and remove resources until they are what the config says."""
-        return self._run("up", lambda on_event: self._stack.up(program=self._program, on_event=on_event))
+        lost, written = self._lost(), self._written()
+        try:
+            outcome = self._run("up", lambda on_event: self._stack.up(program=self._program, on_event=on_event))
+        except PaddockError:
+            # A state that was written holds all that was made now. One that was not: the engine was killed.
+            if self._unfinished is not None and self._written() != written:
+                self._unfinished.keep(self._unknown(lost))
+            raise
+        for one in self._unknown(lost):
+            note(f"the operation that was cut off may have left {one.kind} {one.name}, which is needed no more:")
+            note(f"  {one.removal}")
+        if self._unfinished is not None:
+            self._unfinished.keep(())
+        state = read_state(self.backend, self.name)
+        if state is not None and state.creating:
+            settle_creations(self._command, self._workspace, self._project, self.name, state.urns)
+        return outcome
 
     def preview(self) -> Outcome:
         """Say what :meth:`up` would do; nothing is touched."""
@@ -83,7 +112,17 @@ class StackOperator:
         return self._run("refresh", lambda on_event: self._stack.refresh(on_event=on_event))
 
     def destroy(self) -> Outcome:
-        """Remove every resource. The stack itself stays known, with its history."""
+        """Remove every resource. The stack itself stays known, with its history.
+
+        Raises:
+            BadInputError: an `up` was cut off, and what it made is not in the state yet.
+        """
+        lost = self._lost()
+        if lost:
+            raise BadInputError(
+                f"the last `up` of stack {self.name!r} was cut off before its state was written, and up to {len(lost)} "
+                f"objects would stay behind. fix: `paddock up --stack {self.name}` takes them over; then destroy it"
+            )
         return self._run("destroy", lambda on_event: self._stack.destroy(on_event=on_event))
 
     def outputs(self) -> dict[str, Any]:
@@ -93,6 +132,29 @@ class StackOperator:
             return state.outputs
         return {key: "[secret]" if output.secret else output.value for key, output in self._stack.outputs().items()}
 
+    def all_outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secret ones in plain text: for this process's memory, or for whoever asked for them."""
+        return {key: output.value for key, output in self._stack.outputs().items()}
+
+    def _lost(self) -> list[Begun]:
+        """What an engine that was cut off had begun to make, and the state does not know."""
+        return [] if self._unfinished is None else self._unknown(self._unfinished.begun())
+
+    def _unknown(self, begun: Sequence[Begun]) -> list[Begun]:
+        """What of it the state does not know."""
+        state = read_state(self.backend, self.name) if begun else None
+        known = state.urns if state is not None else ()
+        return [one for one in begun if one.urn not in known]
+
+    def _written(self) -> tuple[int, int] | None:
+        """What changes when the state is written, where that is a local file."""
+        path = self.backend.state_file(self.name)
+        try:
+            status = path.stat() if path is not None else None
+        except FileNotFoundError:
+            return None
+        return (status.st_ino, status.st_mtime_ns) if status is not None else None
+
     def _program(self) -> None:
         runpy.run_path(str(self._project.directory / "__main__.py"))
 
@@ -100,9 +162,15 @@ class StackOperator:
         doing, done = _TITLES[kind]
         with Step(f"{doing} {self.name}") as step:
             progress = Progress(step, kind)
+
+            def on_event(event: EngineEvent) -> None:
+                if kind == "up" and self._unfinished is not None and event.resource_pre_event is not None:
+                    self._unfinished.note(event.resource_pre_event.metadata)
+                progress.on_event(event)
+
             try:
                 with self._interruptible():
-                    _in_thread(lambda: operation(progress.on_event))
+                    _in_thread(lambda: operation(on_event))
             except ConcurrentUpdateError:
                 clear_stale_locks(self.backend, self.name)  # says who holds the lock
                 raise LockedError(
@@ -158,7 +226,20 @@ def open_stack(project: Project, stack: str, *, create: bool) -> StackOperator:
     if backend.directory is not None:
         for line in clear_stale_locks(backend, stack):
             note(line)
-    environment = engine_environment(project, backend)
+        clear_broken_metadata(backend, stack)
+    config = read_stack_file(project.directory, stack)
+    # Only a state that is a local file can be held against it.
+    unfinished = UnfinishedWork(project.stack_directory(stack)) if backend.directory is not None else None
+    begun = unfinished.begun() if unfinished is not None else []
+    lost = [one for one in begun if state is None or one.urn not in state.urns]
+    recovery = recovery_environment(config, state, lost)
+    if recovery:
+        note("the last operation was cut off; `up` takes over what it made")
+    environment = {
+        **engine_environment(project, backend),
+        **large_fleet_environment(config, state, backend),
+        **recovery,
+    }
     workspace_directory = prepare_workspace(project, stack)
     command = EngineCommand(root=str(engine.root))
     workspace = LocalWorkspace(work_dir=str(workspace_directory), env_vars=environment, pulumi_command=command)
@@ -171,7 +252,7 @@ def open_stack(project: Project, stack: str, *, create: bool) -> StackOperator:
         raise NoSuchStackError(f"stack {stack!r} is not up. fix: paddock up --stack {stack}") from None
     except CommandError as error:
         raise OperationError(f"the engine cannot open stack {stack!r}: {_engine_text(error)}") from None
-    return StackOperator(opened, command, project, backend)
+    return StackOperator(opened, workspace, command, project, backend, unfinished)
 
 
 def _in_thread(work: Callable[[], T]) -> T:

@@ -29,6 +29,10 @@ class StackState:
     """Plain outputs; a secret one is here as the mapping that holds its ciphertext."""
     resources: int
     """Resources of any kind, the stack and its providers counted."""
+    urns: frozenset[str] = frozenset()
+    """Their names in the state."""
+    creating: bool = False
+    """Whether the engine was cut off while it made something, and cannot know whether that is there."""
 
 
 def read_state(backend: Backend, stack: str) -> StackState | None:
@@ -46,10 +50,13 @@ def read_state(backend: Backend, stack: str) -> StackState | None:
         latest = cast("dict[str, Any]", checkpoint.get("latest") or {})
         resources = cast("list[dict[str, Any]]", latest.get("resources") or [])
         outputs = next((r.get("outputs") for r in resources if r.get("type") == STACK_TYPE), None)
+        pending = cast("list[dict[str, Any]]", latest.get("pending_operations") or [])
+        urns = frozenset(str(one.get("urn")) for one in resources)
+        creating = any(one.get("type") == "creating" for one in pending)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(_corrupt(path, error)) from error
     nothing: dict[str, Any] = {}
-    return StackState(outputs or nothing, len(resources))
+    return StackState(outputs or nothing, len(resources), urns, creating)
 
 
 def _corrupt(path: Path, error: Exception) -> str:
@@ -86,6 +93,23 @@ def clear_stale_locks(backend: Backend, stack: str) -> list[str]:
             f"fix: wait for it; if it is gone for good, remove {path}"
         )
     return removed
+
+
+def clear_broken_metadata(backend: Backend, stack: str) -> None:
+    """Remove metadata that a killed engine left half written beside a state: it would refuse to read that state.
+
+    They say nothing that is needed. In a backend of Paddock's own they are not written; see ``engine_environment``.
+    """
+    path = backend.state_file(stack)
+    if path is None:
+        return
+    for metadata in (path.with_name(f"{path.name}.attrs"), path.with_name(f"{path.name}.bak.attrs")):
+        try:
+            json.loads(metadata.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            metadata.unlink(missing_ok=True)
 
 
 def _still_works(pid: int, since: str) -> bool:

@@ -17,6 +17,7 @@ import pytest
 
 from tests import programs
 from tests.engine.checkout import Checkout, make_checkout
+from tests.standins.kubernetes_directory import DIRECTORY_VARIABLE, DirectoryCluster
 
 STANDINS = programs.REPOSITORY / "tests" / "standins"
 COMMAND_TIMEOUT_SECONDS = 120.0
@@ -94,13 +95,18 @@ def engine_environment(engine_binary: Path, tmp_path: Path) -> dict[str, str]:
 
     The stand-ins and the engine come first on PATH. The engine downloads no plugin by itself.
     """
-    state = tmp_path / "state"
+    return make_environment(engine_binary, tmp_path)
+
+
+def make_environment(engine_binary: Path, home: Path) -> dict[str, str]:
+    """The environment of an engine whose home, state and passphrase are below ``home``."""
+    state = home / "state"
     state.mkdir()
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     return mine | {
         "PATH": os.pathsep.join([str(STANDINS), str(engine_binary.parent), os.environ.get("PATH", os.defpath)]),
         "PADDOCK_PYTHON": sys.executable,
-        "PULUMI_HOME": str(tmp_path / "pulumi-home"),
+        "PULUMI_HOME": str(home / "pulumi-home"),
         "PULUMI_BACKEND_URL": state.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -129,6 +135,22 @@ def checkout(tmp_path: Path, engine_binary: Path) -> Iterator[Checkout]:
     yield checkout
     checkout.paddock("destroy", "--yes")
     assert checkout.records() == {}
+
+
+@pytest.fixture
+def cluster_checkout(tmp_path: Path, engine_binary: Path) -> Checkout:
+    """A checkout whose stacks may be on a cluster: one that is a directory, of which nothing runs."""
+    checkout = make_checkout(tmp_path, engine_binary)
+    checkout.environment["PATH"] = os.pathsep.join([str(STANDINS), checkout.environment["PATH"]])
+    checkout.environment[DIRECTORY_VARIABLE] = str(tmp_path / "cluster")
+    checkout.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    return checkout
+
+
+@pytest.fixture
+def cluster(cluster_checkout: Checkout) -> DirectoryCluster:
+    """The cluster of :func:`cluster_checkout`."""
+    return DirectoryCluster(Path(cluster_checkout.environment[DIRECTORY_VARIABLE]))
 
 
 @pytest.fixture(scope="module")

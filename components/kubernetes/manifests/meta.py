@@ -27,6 +27,8 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 """Tells Pulumi not to wait for an object that may rightly never look ready by itself."""
 REPLACE_UNREADY = {"pulumi.com/replaceUnready": "true"}
 """Tells Pulumi to make a Job anew that failed: by itself it never runs again."""
+PROTECT = {"paddock/protect": "true"}
+"""Says of an object that holds data that Pulumi is to keep it from deletion."""
 
 
 def fleet_labels(plan: KubernetesPlan) -> dict[str, str]:

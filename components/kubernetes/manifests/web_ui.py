@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from components.kubernetes.manifests import pods
-from components.kubernetes.manifests.meta import ROUTER, WEB_UI, Manifest, manifest, part_labels, part_selector
+from components.kubernetes.manifests.meta import (
+    PROTECT,
+    ROUTER,
+    SKIP_AWAIT,
+    WEB_UI,
+    Manifest,
+    manifest,
+    part_labels,
+    part_selector,
+)
 from components.kubernetes.manifests.secrets import router_keys, web_ui_secret
 from components.kubernetes.model import KubernetesPlan
 
@@ -30,7 +39,7 @@ def data_claim(plan: KubernetesPlan) -> Manifest:
         labels=part_labels(plan, WEB_UI),
         namespace=plan.namespace,
         # A class that binds at first use leaves the claim pending until the pod is there.
-        annotations={"pulumi.com/skipAwait": "true"},
+        annotations={**SKIP_AWAIT, **(PROTECT if plan.spec.protects(plan.stack) else {})},
     )
 
 

@@ -31,7 +31,9 @@ class BusyStack:
 
 
 def operator(backend: Backend, tmp_path: Path) -> StackOperator:
-    return StackOperator(cast("Any", BusyStack()), cast("Any", None), Project(tmp_path), backend)
+    return StackOperator(
+        cast("Any", BusyStack()), cast("Any", None), cast("Any", None), Project(tmp_path), backend, None
+    )
 
 
 def test_the_holder_of_the_lock_is_named(tmp_path: Path) -> None:

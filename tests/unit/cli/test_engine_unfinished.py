@@ -40,14 +40,16 @@ def stack(target: str = "kubernetes", models: int = LARGE_FLEET_MODELS) -> Stack
     return StackFile(Path("Pulumi.test.yaml"), raw, frozenset(), encrypted=False)
 
 
-def test_what_was_begun_and_is_in_no_state_is_known_and_how_to_remove_it(tmp_path: Path) -> None:
+def test_what_was_begun_is_known_to_the_next_command_and_how_to_remove_it(tmp_path: Path) -> None:
     work = UnfinishedWork(tmp_path / "stack")
     work.note(step("one"))
     work.note(step("two", OpType.CREATE_REPLACEMENT))
-    (lost,) = UnfinishedWork(tmp_path / "stack").unknown_to({"urn:one"})
-    assert lost.removal == "kubectl delete service two --namespace llm --ignore-not-found"
-    work.forget()
-    assert work.unknown_to(()) == []
+    one, two = UnfinishedWork(tmp_path / "stack").begun()
+    assert two.removal == "kubectl delete service two --namespace llm --ignore-not-found"
+    work.keep([one])
+    assert work.begun() == [one]
+    work.keep([])
+    assert work.begun() == []
 
 
 @pytest.mark.parametrize("op", [OpType.UPDATE, OpType.DELETE, OpType.SAME])
@@ -55,7 +57,7 @@ def test_what_is_there_already_is_not_noted(tmp_path: Path, op: OpType) -> None:
     work = UnfinishedWork(tmp_path)
     work.note(step("one", op))
     work.note(step("component", inputs={}))
-    assert work.unknown_to(()) == []
+    assert work.begun() == []
 
 
 def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
     work.note(step("one"))
     with (tmp_path / FILE).open("a") as file:
         file.write('{"urn": "urn:tw')
-    assert [one.name for one in work.unknown_to(())] == ["one"]
+    assert [one.name for one in work.begun()] == ["one"]
 
 
 def test_the_state_of_a_large_fleet_on_a_cluster_is_written_once() -> None:
@@ -80,7 +82,7 @@ def test_objects_are_taken_over_only_after_an_operation_that_was_cut_off(tmp_pat
     work = UnfinishedWork(tmp_path)
     work.note(step("one"))
     take_over = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
-    assert recovery_environment(stack(), None, work.unknown_to(())) == take_over
+    assert recovery_environment(stack(), None, work.begun()) == take_over
     assert recovery_environment(stack(), StackState({}, 3, creating=True), []) == take_over
     assert recovery_environment(stack(), StackState({}, 3), []) == {}
     assert recovery_environment(stack("local"), StackState({}, 3, creating=True), []) == {}
