@@ -8,7 +8,8 @@ Each stands before the same stub of a model server, which answers at once: whole
 - for the router, CPU and requests a second with several workers.
 
 The router asks for a key, knows budgets and a tier beyond the fleet, measures, logs and books every request. nginx does
-nothing but pass on: as `proxy_pass` alone has it, and tuned, with connections to the model server that stay open. CPU is what can be compared on a busy machine; latencies only within the run.
+nothing but pass on: as `proxy_pass` alone has it, and tuned, with connections to the model server that stay open. CPU is
+what can be compared on a busy machine; latencies only within the run.
 
 Usage: python bench/gateways.py [--requests N] [--rounds N] [--streams N] [--litellm PATH] [--json FILE]
 """
@@ -201,7 +202,8 @@ def nginx_conf(port: int, stub: int, folder: Path, *, tuned: bool) -> str:
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
 events {{ worker_connections 8192; }}
 http {{
-  access_log {"off" if tuned else f"{folder}/access.log"}; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  access_log {"off" if tuned else f"{folder}/access.log"};
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   keepalive_requests 1000000;
   upstream model {{ server 127.0.0.1:{stub}; {upstream} }}
@@ -270,7 +272,8 @@ def _litellm(program: Path) -> Callable[[int, Path], Iterator[Gateway]]:
         )
         command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
         environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        with _running("litellm", command, port, folder, env=environment) as found:
+        environment["LITELLM_MASTER_KEY"] = key = f"sk-{new_key()}"
+        with _running("litellm", command, port, folder, key=key, env=environment) as found:
             yield found
 
     return start

@@ -233,7 +233,7 @@ class Account:
                 asked,
                 end.replica,
                 usage,
-                now - end.sent_at,
+                now - end.sent_at if end.sent_at else 0.0,
                 failed=failed,
                 sent=end.sent,
                 reply_bytes=end.reply_bytes,

@@ -225,7 +225,7 @@ class Exchange(Sending):
                 delivery.recording.abandon()
         first = None if delivery is None else delivery.first_byte_at
         # An answer that is an error costs nothing; none at all may have been on its way.
-        sent = self._sent_at > 0.0 and (delivery is None or delivery.status < 400)
+        sent = self._sent_at > 0.0 and not self._was_refused and (delivery is None or delivery.status < 400)
         if self._sent_at == 0.0 and asked.reservation is not None:
             self._account.unspent(asked)
         size_bytes = 0 if delivery is None else delivery.size_bytes

@@ -171,7 +171,8 @@ class RequestReader:
         request = self._request
         url = b"".join(self._url)
         request.path = _path(url)
-        request.query = url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
+        if b"?" in url:
+            request.query = url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
         request.method = self._parser.get_method().decode("latin-1")
         request.version = self._parser.get_http_version()
         request.keep_alive = (

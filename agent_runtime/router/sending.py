@@ -47,6 +47,7 @@ class Sending:
         "_upstream",
         "_wait_until",
         "_waiting",
+        "_was_refused",
         "_was_stale",
         "deadline",
     )
@@ -66,6 +67,8 @@ class Sending:
         self._attempts = 0
         self._broke: ModelState | None = None
         """The model of which a server went away with this request."""
+        self._was_refused = False
+        """Whether who was asked last has answered that it will not: it has computed nothing, and charges nothing."""
         self._was_stale = False
         """Whether it was sent again because a connection had been closed meanwhile."""
         self._waiting = False
@@ -118,6 +121,9 @@ class Sending:
         except RequestError as error:
             self._connecting = None
             self._release()
+            if replica.model.removed:
+                self._decide_anew()  # the contract that had a price for it is no longer in force
+                return
             attempt = next_choice(self._asked.decision, self._asked.loop.time())
             if attempt is None:
                 self._refuse(error)
@@ -140,6 +146,7 @@ class Sending:
         endpoint, asked = replica.endpoint, self._asked
         replica.model.retries.requests += 1
         self._attempts += 1
+        self._was_refused = False
         self._delivery = None
         make = asked.call.translator
         self._translator = None if make is None else make()
@@ -226,6 +233,7 @@ class Sending:
             return True
         if model.tier == "local":
             return False
+        self._was_refused = True
         # What an API says to the router, such as which key it refused, is not for the client's eyes.
         status = 503 if fault.kind == "overload" else 502
         error = RequestError(status, f"the {model.tier} tier answered {head.status}", code="tier_unavailable")
@@ -346,6 +354,10 @@ class Sending:
         if not self._waiting:
             return  # another that decided anew has taken its place meanwhile
         self._leave_line()
+        self._decide_anew()
+
+    def _decide_anew(self) -> None:
+        """Decide over a request of which no server has seen anything; where there is no other for it, say so."""
         try:
             decision = self._account.reroute(self._asked)
         except RequestError as error:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PROMPT = re.compile(rb'"(?:prompt_tokens|prompt_eval_count|input_tokens)"\s*:\s*(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count|output_tokens)"\s*:\s*(\d+)')
-_CACHED_N = re.compile(rb'"cache_n"\s*:\s*(\d+)')
-_PROMPT_N = re.compile(rb'"prompt_n"\s*:\s*(\d+)')
-_PREDICTED_N = re.compile(rb'"predicted_n"\s*:\s*(\d+)')
+_NUMBER = re.compile(rb"\s*:\s*(\d+)")
+_NAMES = (
+    (b'"prompt_tokens"', b'"completion_tokens"'),
+    (b'"prompt_eval_count"', b'"eval_count"'),
+    (b'"input_tokens"', b'"output_tokens"'),
+)
+"""What counts are called: by OpenAI's chat and completions, by Ollama, by OpenAI's responses."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """What one request took."""
 
@@ -29,15 +31,14 @@ def usage_in_tail(tail: bytes) -> Usage | None:
     string its quotes are escaped. llama.cpp writes no ``usage`` into a stream unless asked, but always
     ``timings``.
     """
-    prompt = _last(_PROMPT, tail)
-    completion = _last(_COMPLETION, tail)
-    if prompt is None and completion is None:
-        fresh = _last(_PROMPT_N, tail)
-        completion = _last(_PREDICTED_N, tail)
-        if fresh is None and completion is None:
-            return None
-        prompt = (fresh or 0) + (_last(_CACHED_N, tail) or 0)
-    return Usage(prompt or 0, completion or 0)
+    for asked, made in _NAMES:
+        prompt, completion = _last(asked, tail), _last(made, tail)
+        if prompt is not None or completion is not None:
+            return Usage(prompt or 0, completion or 0)
+    fresh, completion = _last(b'"prompt_n"', tail), _last(b'"predicted_n"', tail)
+    if fresh is None and completion is None:
+        return None
+    return Usage((fresh or 0) + (_last(b'"cache_n"', tail) or 0), completion or 0)
 
 
 def usage_of_ollama(reply: Mapping[str, Any]) -> Usage:
@@ -52,9 +53,15 @@ def usage_of_openai(usage: Mapping[str, Any], timings: Mapping[str, Any]) -> Usa
     return Usage(_count(timings.get("prompt_n")) + _count(timings.get("cache_n")), _count(timings.get("predicted_n")))
 
 
-def _last(pattern: re.Pattern[bytes], data: bytes) -> int | None:
-    found = pattern.findall(data)
-    return int(found[-1]) if found else None
+def _last(name: bytes, data: bytes) -> int | None:
+    """The number behind the last place where a name stands with one."""
+    at = data.rfind(name)
+    while at >= 0:
+        found = _NUMBER.match(data, at + len(name))
+        if found is not None:
+            return int(found[1])
+        at = data.rfind(name, 0, at)
+    return None
 
 
 def _count(value: object) -> int:
