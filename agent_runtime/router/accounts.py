@@ -181,6 +181,7 @@ class Account:
             prompt_bytes=len(asked.request.body),
             reply_bytes=reply_bytes,
             streamed=asked.call.streamed,
+            cached_tokens=0 if usage is None else usage.cached_tokens,
         )
         return self._governance.purse.settle(reservation, charge)
 

@@ -348,7 +348,7 @@ class Collect(Delivery):
         usage = None if self.price is None or self.status >= 400 else self.usage()
         if usage is None or self.price is None:
             return b""
-        usd = to_usd(self.price.cost_nano_usd(usage.prompt_tokens, usage.completion_tokens))
+        usd = to_usd(self.price.cost_nano_usd(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens))
         return b"X-Paddock-Cost-Usd: %.9f\r\n" % usd
 
     def usage(self) -> Usage | None:

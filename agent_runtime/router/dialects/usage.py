@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 _NUMBER = re.compile(rb"\s*:\s*(\d+)")
 _NAMES = (
@@ -22,6 +22,8 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of the prompt that the engine had computed before; APIs that are paid by the token may ask less for them."""
 
 
 def usage_in_tail(tail: bytes) -> Usage | None:
@@ -34,11 +36,12 @@ def usage_in_tail(tail: bytes) -> Usage | None:
     for asked, made in _NAMES:
         prompt, completion = _last(asked, tail), _last(made, tail)
         if prompt is not None or completion is not None:
-            return Usage(prompt or 0, completion or 0)
+            return Usage(prompt or 0, completion or 0, _last(b'"cached_tokens"', tail) or 0)
     fresh, completion = _last(b'"prompt_n"', tail), _last(b'"predicted_n"', tail)
     if fresh is None and completion is None:
         return None
-    return Usage((fresh or 0) + (_last(b'"cache_n"', tail) or 0), completion or 0)
+    cached = _last(b'"cache_n"', tail) or 0
+    return Usage((fresh or 0) + cached, completion or 0, cached)
 
 
 def usage_of_ollama(reply: Mapping[str, Any]) -> Usage:
@@ -49,8 +52,11 @@ def usage_of_ollama(reply: Mapping[str, Any]) -> Usage:
 def usage_of_openai(usage: Mapping[str, Any], timings: Mapping[str, Any]) -> Usage:
     """The counts of OpenAI's ``usage``, or of llama.cpp's ``timings`` where there is no usage."""
     if usage:
-        return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
-    return Usage(_count(timings.get("prompt_n")) + _count(timings.get("cache_n")), _count(timings.get("predicted_n")))
+        details: object = usage.get("prompt_tokens_details")
+        cached: object = cast("Mapping[str, Any]", details).get("cached_tokens") if isinstance(details, dict) else None
+        return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+    reused = _count(timings.get("cache_n"))
+    return Usage(_count(timings.get("prompt_n")) + reused, _count(timings.get("predicted_n")), reused)
 
 
 def _last(name: bytes, data: bytes) -> int | None:

@@ -44,7 +44,8 @@ PRICE = {"inputUsdPerMillion": 1_000_000.0, "outputUsdPerMillion": 2_000_000.0}
 """One dollar for a token of the prompt, two for one of the answer."""
 MOST_TOKENS = 20
 BUDGET_USD = 3000.0
-LIMITS = replace(QUICK, connect_seconds=1.0, first_byte_seconds=0.3, idle_gap_seconds=0.3, drain_seconds=0.1)
+PATIENT = replace(QUICK, drain_seconds=0.1)
+HASTY = replace(PATIENT, first_byte_seconds=0.6, idle_gap_seconds=0.6)
 HARMLESS = ("whole", "stream", "500", "429")
 """What an API does that charges for what it counts, and for nothing else."""
 FAULTS = (*HARMLESS, "hangs up", "cut off", "half", "silent", "endless")
@@ -168,7 +169,7 @@ async def shop(tmp_path: Path, seed: int, ways: tuple[str, ...], budget_usd: flo
     settings = Settings(tmp_path / "fleet.json", data=tmp_path / "data")
     async with scripted(seed, ways) as (engines, meters):
         data = shop_contract(engines, budget_usd)
-        async with running(tmp_path, data=data, settings=settings, limits=LIMITS) as rig:
+        async with running(tmp_path, data=data, settings=settings, limits=HASTY if ways is FAULTS else PATIENT) as rig:
             yield Shop(rig, meters)
 
 
@@ -293,3 +294,25 @@ async def _ask_and_note(client: httpx.AsyncClient, rng: random.Random, received:
             usd = usage["prompt_tokens"] + 2.0 * usage["completion_tokens"]
             assert float(reply.headers["x-paddock-cost-usd"]) == pytest.approx(usd)
             received.append(usd)
+
+
+async def test_a_request_that_was_never_sent_has_taken_no_time_of_anybodys(tmp_path: Path) -> None:
+    """Its duration would be that of the machine's, and make the fleet look slow and dear."""
+    async with shop(tmp_path, 3, HARMLESS) as here:
+        data = json.loads(here.rig.contract_path.read_text())
+        data["models"]["m"]["endpoints"] = [{"url": "http://127.0.0.1:1"}]
+        here.rig.write_contract({**data, "tiers": {}})
+        await eventually(lambda: not here.rig.router.fleet.tiers)
+        assert await here.ask(random.Random(1)) == 503
+        await demand_quiet(here.rig)
+        report = (await here.rig.client.get("/api/paddock/costs")).json()
+        assert report["total"]["meanSeconds"] is None or report["total"]["meanSeconds"] < 5
+
+
+async def test_a_refusal_of_the_last_tier_that_was_left_costs_nothing(tmp_path: Path) -> None:
+    async with shop(tmp_path, 3, ("500",)) as here:
+        data = json.loads(here.rig.contract_path.read_text())
+        here.rig.write_contract({**data, "stack": "other", "routing": {"complex": ["commercial"]}})
+        await eventually(lambda: here.rig.router.fleet.stack == "other")
+        assert await here.ask(random.Random(1)) == 502
+        assert (await here.spent_usd())["commercial"] == 0.0
