@@ -23,7 +23,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """Those of the prompt that the engine had computed before; APIs that are paid by the token may ask less for them."""
+    """Those of the prompt that the engine had computed before. APIs paid by the token may ask less for them."""
 
 
 def usage_in_tail(tail: bytes) -> Usage | None:
