@@ -185,10 +185,11 @@ class Bookkeeper:
         await asyncio.shield(self._flushing)
 
     def _has_work(self, now: float) -> bool:
+        # The journal outlives a killed process, so that charges can wait: a step of the ledger's for each tick would
+        # cost more than the requests that it is for.
         return (
             self.problem is not None
-            or self.waiting > 0
-            or bool(self._releases)
+            or self._journal.waiting > MOST_RECORDS
             or not 0 < self._next_look - now <= _TOTALS_SECONDS
         )
 

@@ -224,7 +224,7 @@ async def router_process(fleet: Path) -> AsyncIterator[tuple[int, int]]:
         yield process.pid, json.loads(line)["port"]
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            process.kill()  # streams that are still open would keep it for as long as they may drain
         await process.wait()
 
 
@@ -244,8 +244,11 @@ async def test_two_thousand_open_streams_cost_little_memory_each_and_give_it_bac
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     fleet = tmp_path / "fleet.json"
     fleet.write_text(json.dumps(contract({"m": {"endpoints": [{"url": url}]}})))
-    async with router_process(fleet) as (process_id, port):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    async with (
+        router_process(fleet) as (process_id, port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        if True:
             # What is allocated once, with the first of them, is not what each costs.
             streams = [await _begun(port) for _ in range(50)]
             before = resident_bytes(process_id)
