@@ -17,19 +17,20 @@ up: setup ## bring the fleet up: environment, engine, models, router, and a firs
 down: setup ## take the fleet down: no process and no port stays behind
 	@$(BIN)/paddock destroy --stack $(STACK) --yes
 
-test: ## set up everything and run every test but the cluster's
+test: ## set up everything and run every test but the slow ones
 	@tools/setup.sh dev
 	@tools/test_programs.sh
-	$(BIN)/pytest tests --ignore=tests/cluster
+	$(BIN)/pytest tests -m "not slow and not cluster"
 
 test-unit: ## the tests that need nothing but Python
 	@tools/setup.sh dev
 	$(BIN)/pytest tests/unit
 
-test-cluster: ## the slow rest: a real Kubernetes control plane with simulated GPU nodes
+test-cluster: ## the slow rest, and a real Kubernetes control plane with simulated GPU nodes
 	@tools/setup.sh dev
 	@tools/build_control_plane.sh >/dev/null
-	$(BIN)/pytest tests/cluster
+	@tools/test_programs.sh
+	$(BIN)/pytest tests -m "slow or cluster"
 
 lint: ## style, types, layers, and whether the lock files are fresh
 	@tools/setup.sh dev

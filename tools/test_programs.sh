@@ -13,3 +13,4 @@ missing() { # what
 if [[ -z ${PADDOCK_OLLAMA:-} ]] && ! command -v ollama >/dev/null; then
     tools/build_ollama.sh >/dev/null || missing "Ollama"
 fi
+tools/checkov.sh >/dev/null || missing "checkov"

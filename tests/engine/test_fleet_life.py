@@ -22,7 +22,7 @@ CLEAN_END_SECONDS = 60
 
 def test_up_change_crash_refresh_up_destroy(checkout: Checkout) -> None:
     first = checkout.up()
-    assert first["changes"] == {"created": 4}
+    assert first["changes"] == {"created": 6}
     assert "Tokyo" in first["answer"]["text"]
     assert first["fleet"] == checkout.json("outputs")
     pids = checkout.pids()
@@ -247,7 +247,7 @@ def test_a_backend_elsewhere_is_used_where_the_environment_names_one(checkout: C
 
 
 def test_preview_touches_nothing(checkout: Checkout) -> None:
-    assert checkout.json("preview")["changes"] == {"created": 4}
+    assert checkout.json("preview")["changes"] == {"created": 6}
     assert checkout.records() == {}
     assert not (checkout.directory / ".paddock" / "dev" / "fleet.json").exists()
 

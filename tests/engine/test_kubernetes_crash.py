@@ -16,7 +16,7 @@ from tests.engine.checkout import Checkout, wait_until
 from tests.engine.kubernetes_stack import small_fleet
 from tests.standins.kubernetes_directory import DirectoryCluster
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 STACK = ("--stack", "test", "--yes")
 END_SECONDS = 60
 

@@ -19,7 +19,8 @@ def test_ollama_and_llamacpp_serve_one_fleet(checkout: Checkout) -> None:
     checkout.environment["PATH"] = path
     checkout.write(models={"assistant": MODEL, "other": {**MODEL, "engine": "ollama"}})
     first = checkout.up()
-    assert first["changes"] == {"created": 7}  # two weights, two servers, one model, the contract, the router
+    # Two weights, two servers, one model, a key and its file, the contract, the router.
+    assert first["changes"] == {"created": 9}
     assert first["fleet"]["models"]["other"]["engine"] == "ollama"
 
     # The store is the fleet's own, below the checkout, and it holds the model.

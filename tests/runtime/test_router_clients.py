@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 
 from tests.runtime.conftest import MODEL, ROOT, RouterFor
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 
 QUESTION: Any = {"role": "user", "content": "What is the capital of Japan?"}
 OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 6}

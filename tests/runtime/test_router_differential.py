@@ -15,7 +15,7 @@ import pytest
 
 from tests.runtime.conftest import MODEL, RouterFor
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 
 VOLATILE = {
     *("created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"),
