@@ -59,8 +59,8 @@ class Classify(Protocol):
         ...
 
 
-SpendingRefusal = Callable[[Tier, str, Priority], str | None]
-"""Why a tier may not be paid for a key's request of some priority; None where it may."""
+SpendingRefusal = Callable[[Tier, str, Priority, str], str | None]
+"""Why a tier may not be paid for a key's request of some priority to a model; None where it may."""
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ class Policy:
             model = tiers.get(tier)
             if model is None:
                 continue
-            refused = None if tier == "local" else self._refusal(tier, asking.key, asking.priority)
+            refused = self._too_dear(asking, model)
             if refused is not None:
                 left_out.append(f"{tier}: {refused}")
             elif not usable(model):
@@ -161,8 +161,13 @@ class Policy:
             code = "budget_exceeded" if money_only else "model_unreachable"
             reasons = "; ".join(left_out) or f"the order for {kind} requests names none of: {', '.join(tiers)}"
             raise RequestError(429 if money_only and left_out else 503, f"no tier can answer now: {reasons}", code=code)
-        reason = "; ".join([f"{kind}: {', '.join(seen.reasons)}" if seen.reasons else kind, *left_out])
+        why = ", ".join(reason.removeprefix(f"{kind}: ") for reason in seen.reasons)
+        reason = "; ".join([f"{kind}: {why}" if why else kind, *left_out])
         return Order(_large_enough_first(left, asking.size_bytes), kind, reason, private=False)
+
+    def _too_dear(self, asking: Asking, model: ModelState) -> str | None:
+        """Why a model may not be paid for."""
+        return None if model.tier == "local" else self._refusal(model.tier, asking.key, asking.priority, model.name)
 
     def _look(self, asking: Asking) -> Classified:
         """What is known of a request, and looked up only as far as it has not been said."""
@@ -176,7 +181,8 @@ class Policy:
 
     @staticmethod
     def _private_order(tiers: Mapping[Tier, ModelState], wishes: Wishes, seen: Classified) -> Order:
-        why = ", ".join(reason.removeprefix("private: ") for reason in seen.reasons) or "by a detector"
+        found = [reason.removeprefix("private: ") for reason in seen.reasons if not reason.startswith("complex: ")]
+        why = ", ".join(found) or "by a detector"
         if wishes.tier not in (None, "local"):
             raise RequestError(
                 403,
@@ -199,7 +205,7 @@ class Policy:
             raise RequestError(
                 400, f"X-Paddock-Tier asks for {tier}; this model is answered by: {there}", param="model"
             )
-        refused = None if tier == "local" else self._refusal(tier, asking.key, asking.priority)
+        refused = self._too_dear(asking, model)
         if refused is not None:
             raise RequestError(429, f"{tier}: {refused}", code="budget_exceeded")
         return Order([model], "pinned", f"pinned to {tier}", private=False)

@@ -34,7 +34,9 @@ class Fixed:
 
 
 def model(tier: Tier, context_length: int = 100_000) -> ModelState:
-    return ModelState(tier, ModelEndpoints(model=tier, engine="openai", tier=tier, context_length=context_length))
+    return ModelState(
+        tier, ModelEndpoints(model=tier, engine="openai", tier=tier, context_length=context_length), tier=tier
+    )
 
 
 MODELS: dict[Tier, ModelState] = {tier: model(tier) for tier in ("local", "cloud", "commercial")}
@@ -60,7 +62,9 @@ def ordered(
     size_bytes: int = 100,
     **parts: Any,
 ) -> Order:
-    policy = Policy(contract(**parts), classifier or Fixed(), lambda tier, _key, _priority: (refused or {}).get(tier))
+    policy = Policy(
+        contract(**parts), classifier or Fixed(), lambda tier, _key, _priority, _model: (refused or {}).get(tier)
+    )
     asking = Asking("openai", {}, size_bytes, "team", key_private, priority, wishes or Wishes())
     return policy.order(asking, tiers, lambda one: one.name not in down)
 

@@ -71,7 +71,7 @@ async def tiered(
         async with running(tmp_path, data=data) as rig:
             rig.router.fleet.secrets = {f"tier-{name}": f"{SECRET}-{name}" for name in engines}.get
             rules = FleetContract.from_mapping(data)
-            rig.router.governance.policy = Policy(rules, Routine(), lambda _tier, _key, _priority: None)
+            rig.router.governance.policy = Policy(rules, Routine(), lambda _tier, _key, _priority, _model: None)
             yield rig, {**engines, **({"local": fleet_engines[0]} if fleet_engines else {})}
     finally:
         for engine in everybody:
