@@ -4,7 +4,7 @@
 
 A turn is two requests: the model calls one tool, gets its result, and answers. The server answers at once, in a
 process of its own. The three take turns, round by round, so that what else the machine does falls on all of them.
-Printed is the median of the rounds' milliseconds for a turn, and how it stands to bare pydantic-ai's.
+Printed are the medians of the rounds, by the clock and of the client's CPU, and how they stand to bare pydantic-ai's.
 """
 
 from __future__ import annotations
@@ -112,16 +112,18 @@ def openai_agents(url: str) -> Turn:
     return turn
 
 
-async def milliseconds(turn: Turn, turns: int) -> float:
-    started = time.perf_counter()
+async def milliseconds(turn: Turn, turns: int) -> tuple[float, float]:
+    """For one turn: by the clock, and of this process's CPU."""
+    started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(turns):
         assert await turn() == ANSWER
-    return (time.perf_counter() - started) * 1000 / turns
+    cpu = time.process_time() - cpu_started
+    return (time.perf_counter() - started) * 1000 / turns, cpu * 1000 / turns
 
 
-async def measure(url: str, turns: int, rounds: int) -> dict[str, list[float]]:
+async def measure(url: str, turns: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
     peers = {"pydantic-ai": pydantic_ai(url), "openai-agents": openai_agents(url), "paddock": paddock(url)}
-    measured: dict[str, list[float]] = {name: [] for name in peers}
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
     for turn in peers.values():
         await milliseconds(turn, 10)  # warm: imports, connections, schemas
     for _ in range(rounds):
@@ -143,12 +145,18 @@ def main() -> None:
     finally:
         server.terminate()
         server.join()
-    bare = statistics.median(measured["pydantic-ai"])
-    print("| agent | ms for a turn, median | least | most | to pydantic-ai |")
-    print("|---|---|---|---|---|")
+    bare = _medians(measured["pydantic-ai"])
+    print("| agent | ms for a turn | least to most | to pydantic-ai | CPU ms for a turn | to pydantic-ai |")
+    print("|---|---|---|---|---|---|")
     for name, times in measured.items():
-        middle = statistics.median(times)
-        print(f"| {name} | {middle:.2f} | {min(times):.2f} | {max(times):.2f} | {middle / bare:.2f} |")
+        clock, cpu = _medians(times)
+        walls = [wall for wall, _ in times]
+        spread = f"{min(walls):.2f} to {max(walls):.2f}"
+        print(f"| {name} | {clock:.2f} | {spread} | {clock / bare[0]:.2f} | {cpu:.2f} | {cpu / bare[1]:.2f} |")
+
+
+def _medians(times: list[tuple[float, float]]) -> tuple[float, float]:
+    return statistics.median(wall for wall, _ in times), statistics.median(cpu for _, cpu in times)
 
 
 if __name__ == "__main__":

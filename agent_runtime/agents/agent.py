@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic_ai import Agent as PydanticAgent
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior, UsageLimitExceeded
+from pydantic_ai import InstrumentationSettings, capture_run_messages
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
-from pydantic_ai.settings import ModelSettings
 from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, FunctionToolset
-from pydantic_ai.usage import UsageLimits
 
-from agent_runtime.agents.errors import AgentError, LimitExceededError, ModelFailedError, OutputError, TranscriptEntry
+from agent_runtime.agents.asking import model_settings, system_prompt, told, transcript, usage_limits
+from agent_runtime.agents.errors import AgentError, LimitExceededError
 from agent_runtime.agents.events import Event, RunEnded, TextDelta
 from agent_runtime.agents.functions import AnyTool, as_tools, to_pydantic
 from agent_runtime.agents.guarded_model import GuardedModel
 from agent_runtime.agents.guarded_tools import GuardedToolset
 from agent_runtime.agents.options import AgentOptions, RunLimits
-from agent_runtime.agents.result import AgentResult, transcript_of
+from agent_runtime.agents.result import AgentResult, Output
 from agent_runtime.agents.run_state import CURRENT_RUN, Approve, RunState
 from agent_runtime.agents.sessions import Session
+from agent_runtime.agents.structured import output_spec
+from agent_runtime.agents.window import ContextWindow, llamacpp_counter
 from fleet_spec.errors import BadInputError
 
 if TYPE_CHECKING:
     from agent_runtime.fleet import Fleet
 
-Output = TypeVar("Output")
 DEFAULT_MODEL = "default"
 
 
@@ -71,18 +70,19 @@ class Agent(Generic[Output]):
             instructions: What it is to do: the system prompt.
             model: A model or alias of the fleet, or a model object of pydantic-ai.
             fleet: Where to ask; by default the one that the environment names.
-            tools: What it may call: typed functions, or :class:`Tool`.
+            tools: What it may call: typed functions, or :class:`agent_runtime.agents.Tool`.
             context: What it should know, sent as JSON in the system prompt.
             options: Sampling.
             limits: Where a run is stopped.
             output_type: ``str``, a pydantic model, or a JSON schema: what the answer has to be.
             session: Where its conversation is kept; by default each run stands for itself.
             approve: Asked before a tool that needs approval is called.
-            mcp_servers: Further tools, from servers that speak the Model Context Protocol.
-            pull_missing: Whether to pull the model where the fleet's server does not hold it.
-            instrument: Whether runs are traced with OpenTelemetry.
+            mcp_servers: Further tools: :func:`agent_runtime.agents.mcp.mcp_server`.
+            pull_missing: Whether to pull the model where the fleet's Ollama server does not hold it.
+            instrument: Whether runs are traced with OpenTelemetry; prompts and answers are left out of the traces.
 
         Raises:
+            BadInputError: it has no name.
             ToolDefinitionError: a tool cannot be offered.
             SchemaError: no answer can follow the schema.
         """
@@ -99,14 +99,23 @@ class Agent(Generic[Output]):
         self._fleet = fleet
         self._approve = approve
         self._pull_missing = pull_missing
-        self._core = self._build(output_type, mcp_servers, instrument)
+        self._windows: dict[tuple[str, int], ContextWindow] = {}
+        self._core = self._build(output_type, mcp_servers)
+        if instrument:
+            # What is said may be private; how long it took and what it cost is not.
+            self._core.instrument = InstrumentationSettings(include_content=False)
+
+    def __repr__(self) -> str:
+        tools = [tool.called for tool in self.tools]
+        return f"Agent({self.name!r}, model={self.model_name!r}, tools={tools})"
+
+    @property
+    def model_name(self) -> str:
+        """The model or alias that is asked."""
+        return self.model if isinstance(self.model, str) else self.model.model_name
 
     async def run(
-        self,
-        prompt: str,
-        *,
-        session: Session | None = None,
-        limits: RunLimits | None = None,
+        self, prompt: str, *, session: Session | None = None, limits: RunLimits | None = None
     ) -> AgentResult[Output]:
         """Work on a prompt to the end.
 
@@ -121,19 +130,29 @@ class Agent(Generic[Output]):
             OutputError: the model did not give what was asked for.
             ModelFailedError: its server refused or failed.
             SessionCorruptError: the session cannot be read.
+            BadInputError: the prompt is empty, or the fleet has no such model.
         """
-        state = RunState(limits or self.limits, self._approve)
-        return await self._run(prompt, session or self.session, state)
+        return await self._run(prompt, session or self.session, RunState(limits or self.limits, self._approve))
 
     def run_sync(
         self, prompt: str, *, session: Session | None = None, limits: RunLimits | None = None
     ) -> AgentResult[Output]:
-        """As :meth:`run`, for code that is not asynchronous."""
-        return asyncio.run(self.run(prompt, session=session, limits=limits))
+        """As :meth:`run`, for code that is not asynchronous. Raises BadInputError within an event loop, too."""
+        if _within_loop():
+            raise BadInputError("run_sync was called within an event loop. fix: await agent.run(...)")
+
+        async def alone() -> AgentResult[Output]:
+            try:
+                return await self.run(prompt, session=session, limits=limits)
+            finally:
+                if self._fleet is not None:
+                    await self._fleet.aclose()
+
+        return asyncio.run(alone())
 
     async def stream(
         self, prompt: str, *, session: Session | None = None, limits: RunLimits | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """As :meth:`run`, told as it happens; the last event is :class:`RunEnded` with the result.
 
         Leaving the iteration early stops the run.
@@ -143,8 +162,7 @@ class Agent(Generic[Output]):
 
         async def work() -> None:
             try:
-                result = await self._run(prompt, session or self.session, state)
-                queue.put_nowait(RunEnded(result))
+                queue.put_nowait(RunEnded(await self._run(prompt, session or self.session, state)))
             finally:
                 queue.put_nowait(None)
 
@@ -164,123 +182,104 @@ class Agent(Generic[Output]):
         token = CURRENT_RUN.set(state)
         try:
             async with AsyncExitStack() as stack:
-                history = await stack.enter_async_context(session.turn()) if session is not None else None
-                sent = history.sent if history is not None else []
-                state.new_from = len(sent)
-                async with asyncio.timeout(state.limits.timeout_seconds):
-                    found = await self._ask(prompt, sent, state)
+                turn = await stack.enter_async_context(session.turn()) if session is not None else None
+                history = turn.sent if turn is not None else []
+                state.new_from = len(history)
+                found = await self._ask(prompt, history, state)
                 new: list[ModelMessage] = found.new_messages()
-                if history is not None:
-                    history.add(new)
-                state.usage.tool_calls = max(state.usage.tool_calls, found.usage.tool_calls)
-                return AgentResult(
-                    output=cast("Output", found.output),
-                    model=self.model_name,
-                    usage=state.usage,
-                    messages=new,
-                    seconds=time.monotonic() - started,
-                    steps=state.steps,
-                    recovered_calls=state.recovered_calls,
-                    left_out=state.left_out,
-                )
-        except TimeoutError as error:
-            limit = state.limits.timeout_seconds or 0.0
-            raise LimitExceededError("seconds", limit, _transcript(state)) from error
+                if turn is not None:
+                    turn.add(new)
         finally:
             CURRENT_RUN.reset(token)
+        return AgentResult(
+            output=cast("Output", found.output),
+            model=self.model_name,
+            usage=state.usage,
+            messages=new,
+            seconds=time.monotonic() - started,
+            steps=state.steps,
+            recovered_calls=state.recovered_calls,
+            left_out=state.left_out,
+            tools_as_text=state.tools_as_text,
+        )
 
     async def _ask(self, prompt: str, history: list[ModelMessage], state: RunState) -> Any:
+        timed = asyncio.timeout(state.limits.timeout_seconds)
         try:
-            return await self._core.run(
-                prompt,
-                model=GuardedModel(await self._pydantic_model(), state),
-                message_history=history,
-                deps=state,
-                model_settings=_settings(self.options),
-                usage_limits=_usage_limits(state.limits),
-                infer_name=False,
-            )
-        except UsageLimitExceeded as error:
-            what, limit = _limit_of(error, state.limits)
-            raise LimitExceededError(what, limit, _transcript(state)) from error
-        except ModelAPIError as error:
-            raise _model_failure(error, self.model_name, _transcript(state)) from error
-        except UnexpectedModelBehavior as error:
-            raise OutputError(f"{self.model_name} gave nothing that can be used: {error}", _transcript(state)) from error
+            with capture_run_messages() as said:
+                state.messages = said
+                async with timed:
+                    return await self._core.run(
+                        prompt,
+                        model=await self._guarded_model(state),
+                        message_history=history,
+                        deps=state,
+                        model_settings=model_settings(self.options),
+                        usage_limits=usage_limits(state.limits),
+                        infer_name=False,
+                    )
+        except AgentError:
+            raise
+        except TimeoutError as error:
+            if not timed.expired():
+                raise
+            raise LimitExceededError("seconds", state.limits.timeout_seconds or 0.0, transcript(state)) from error
+        except UserError as error:
+            raise BadInputError(f"agent {self.name!r} cannot begin: {error.message}") from error
+        except Exception as error:
+            problem = told(error, self.model_name, state)
+            if problem is None:
+                raise
+            raise problem from error
 
-    @property
-    def model_name(self) -> str:
-        """The model or alias that is asked."""
-        return self.model if isinstance(self.model, str) else self.model.model_name
-
-    async def _pydantic_model(self) -> Model:
+    async def _guarded_model(self, state: RunState) -> GuardedModel:
         if isinstance(self.model, Model):
-            return self.model
-        from agent_runtime.fleet import Fleet
-
+            length = self.model.context_window
+            return GuardedModel(self.model, state, self._window(self.model_name, length) if length else None)
         if self._fleet is None:
-            self._fleet = Fleet.from_env()
-        return self._fleet.pydantic_ai_model(self.model)
+            from agent_runtime.fleet import Fleet
 
-    def _build(
-        self, output_type: Any, mcp_servers: Sequence[AbstractToolset[Any]], instrument: bool
-    ) -> PydanticAgent[RunState, Any]:
-        functions = FunctionToolset[RunState]([to_pydantic(tool) for tool in self.tools])
-        toolset = GuardedToolset(CombinedToolset[RunState]([functions, *mcp_servers]))
+            self._fleet = Fleet.from_env()
+        found = self._fleet.model(self.model)
+        if self._pull_missing and found.engine == "ollama":
+            await self._fleet.pull_missing(found)
+        # A model whose server takes no tools gets them described in the prompt.
+        state.tools_as_text = "tools" not in found.capabilities
+        window = self._window(found.name, found.context_length)
+        if window.count is None and found.engine == "llamacpp" and not window.asked:
+            url = self._fleet.direct_url(found)
+            window.count, window.asked = llamacpp_counter(url) if url else None, True
+        return GuardedModel(self._fleet.pydantic_ai_model(found.name), state, window)
+
+    def _window(self, name: str, tokens: int) -> ContextWindow:
+        return self._windows.setdefault((name, tokens), ContextWindow(tokens))
+
+    def _build(self, output_type: Any, mcp_servers: Sequence[AbstractToolset[Any]]) -> PydanticAgent[RunState, Any]:
+        own = FunctionToolset[RunState]([to_pydantic(tool) for tool in self.tools])
+        # Each layer of toolsets is walked through in every step.
+        offered = CombinedToolset[RunState]([own, *mcp_servers]) if mcp_servers else own
+        has_tools = bool(self.tools or mcp_servers)
         retries = self.limits.output_retries
         return PydanticAgent(
             name=self.name,
             deps_type=RunState,
             instructions=system_prompt(self.instructions, self.context),
-            output_type=output_type,
-            toolsets=[toolset] if self.tools or mcp_servers else [],
+            output_type=output_spec(output_type, as_tool=has_tools or not self._takes_schemas()),
+            toolsets=[GuardedToolset(offered)] if has_tools else [],
             retries={"tools": retries, "output": retries},
         )
 
-
-def system_prompt(instructions: str, context: Mapping[str, Any]) -> str | None:
-    """The instructions, and what the agent should know as JSON after them."""
-    parts = [instructions.strip()] if instructions.strip() else []
-    if context:
-        parts.append(f"Context:\n{json.dumps(context, ensure_ascii=False, default=str)}")
-    return "\n\n".join(parts) or None
+    def _takes_schemas(self) -> bool:
+        """Whether the server takes a JSON schema as the reply's format: the fleet's engines do."""
+        return isinstance(self.model, str) or bool(self.model.profile.get("supports_json_schema_output"))
 
 
-def _settings(options: AgentOptions) -> ModelSettings:
-    settings = ModelSettings(temperature=options.temperature, top_p=options.top_p)
-    settings["extra_body"] = {"top_k": options.top_k, "repeat_penalty": options.repeat_penalty, **options.extra}
-    if options.max_tokens is not None:
-        settings["max_tokens"] = options.max_tokens
-    if options.seed is not None:
-        settings["seed"] = options.seed
-    if options.stop:
-        settings["stop_sequences"] = list(options.stop)
-    return settings
-
-
-def _usage_limits(limits: RunLimits) -> UsageLimits:
-    return UsageLimits(
-        request_limit=limits.steps, tool_calls_limit=limits.tool_calls, total_tokens_limit=limits.total_tokens
-    )
-
-
-def _limit_of(error: UsageLimitExceeded, limits: RunLimits) -> tuple[str, float]:
-    named = re.search(r"(request|tool_calls|total_tokens)_limit", str(error))
-    what = named[1] if named else "request"
-    return {
-        "request": ("steps", float(limits.steps or 0)),
-        "tool_calls": ("tool calls", float(limits.tool_calls or 0)),
-        "total_tokens": ("tokens", float(limits.total_tokens or 0)),
-    }[what]
-
-
-def _model_failure(error: ModelAPIError, model: str, transcript: list[TranscriptEntry]) -> AgentError:
-    status = f" with {error.status_code}" if isinstance(error, ModelHTTPError) else ""
-    return ModelFailedError(f"model {model!r} failed{status}: {error.message}", transcript)
-
-
-def _transcript(state: RunState) -> list[TranscriptEntry]:
-    return transcript_of(state.messages[state.new_from :])
+def _within_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class OpenSourceAgent(Agent[str]):
@@ -294,7 +293,7 @@ class OpenSourceAgent(Agent[str]):
         """Answer a message. Raises what :meth:`Agent.run` raises."""
         return (await self.run(message)).output
 
-    async def stream_response(self, message: str) -> AsyncIterator[str]:
+    async def stream_response(self, message: str) -> AsyncGenerator[str]:
         """Answer a message, piece by piece. Raises what :meth:`Agent.run` raises."""
         async for event in self.stream(message):
             if isinstance(event, TextDelta):

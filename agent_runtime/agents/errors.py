@@ -51,6 +51,10 @@ class ModelFailedError(AgentError):
     """The model's server refused, failed or could not be reached."""
 
 
+class ToolServerError(AgentError):
+    """A server of tools does not start or cannot be reached."""
+
+
 class OutputError(AgentError):
     """The model's answers did not follow the schema that was asked for, or were empty, until the retries ran out."""
 

@@ -67,7 +67,7 @@ class UsageReported:
 class RunEnded:
     """The run reached its end."""
 
-    result: AgentResult
+    result: AgentResult[Any]
 
 
 Event = StepStarted | TextDelta | ToolCall | ToolResult | MessagesLeftOut | UsageReported | RunEnded

@@ -142,7 +142,7 @@ def _in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
             value, problem = None, None
             try:
                 value = context.run(function, *args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            except BaseException as error:
                 problem = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
             try:
                 loop.call_soon_threadsafe(settle, value, problem)
@@ -153,5 +153,3 @@ def _in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
         return await done
 
     return call
-
-

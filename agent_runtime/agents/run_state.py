@@ -28,11 +28,13 @@ class RunState:
     steps: int = 0
     recovered_calls: int = 0
     usage: Usage = field(default_factory=Usage)
-    left_out: LeftOut = LeftOut()
+    left_out: LeftOut = field(default_factory=LeftOut)
     messages: list[ModelMessage] = field(default_factory=list[ModelMessage])
-    """What was sent last: the transcript where a run ends before its time."""
+    """What was said, history first: the transcript where a run ends before its time."""
     new_from: int = 0
     """How many of the first messages are history from before this run."""
+    tools_as_text: bool = False
+    """Whether tools are described in the prompt, because the model's server takes none."""
     recovered_ids: set[str] = field(default_factory=set[str])
     """The calls of this run that were recovered from text."""
 

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ class Session:
             kept_messages: How many messages are remembered, at least 2.
             sent_messages: How many of them are sent along, the newest.
         """
-        if kept_messages < 2 or not 0 <= sent_messages <= kept_messages:  # noqa: PLR2004 - a prompt and its answer
+        if kept_messages < 2 or not 0 <= sent_messages <= kept_messages:
             raise BadInputError(
                 f"a session cannot keep {kept_messages} messages and send {sent_messages}. "
                 "fix: keep 2 or more, and send no more than are kept"
@@ -73,7 +73,7 @@ class Session:
         return list(self._messages)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
+    async def turn(self) -> AsyncGenerator[Turn]:
         """Hold the session for one run; other runs in it wait. What was added is remembered at the end."""
         await self._hold()
         try:

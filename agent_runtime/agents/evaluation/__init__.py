@@ -1,0 +1,1 @@
+"""How well a model works as an agent: tasks whose results can be checked, scored for each model."""

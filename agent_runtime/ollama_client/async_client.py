@@ -1,0 +1,282 @@
+"""The asynchronous Ollama client: the same methods as the synchronous one, each awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import httpx
+import ollama
+
+from agent_runtime.ollama_client import requests as shared
+from agent_runtime.ollama_client.errors import (
+    OllamaCutOffError,
+    OllamaNotFoundError,
+    OllamaOverloadedError,
+    OllamaProtocolError,
+    OllamaUnreachableError,
+    cut_off,
+    translated,
+)
+from agent_runtime.ollama_client.progress import ProgressMeter, PullProgress
+
+_T = TypeVar("_T")
+_Part = TypeVar("_Part", ollama.ChatResponse, ollama.GenerateResponse)
+
+
+class AsyncOllamaLLMClient:
+    """Talks to an Ollama server, or to a router that speaks its API.
+
+    ::
+
+        async with AsyncOllamaLLMClient("http://127.0.0.1:11434") as client:
+            async for progress in client.pull("gemma3:270m"):
+                print(progress.completed_bytes, progress.total_bytes)
+            reply = await client.chat("gemma3:270m", [{"role": "user", "content": "Hello"}])
+
+    Every method raises the errors of :mod:`agent_runtime.ollama_client.errors`. What only reads is asked again where
+    the server could not be reached or was busy; a chat is not, because it may have been computed.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:11434",
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float = shared.REPLY_TIMEOUT_SECONDS,
+        through_proxies: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            url: The server's, without ``/api``.
+            api_key: What to show to a router that asks for a key.
+            timeout_seconds: Longest silence before a reply or within one.
+            through_proxies: Whether the environment's proxies and certificates count.
+            transport: Where requests go in a test.
+        """
+        self.url = url.rstrip("/")
+        self.models: list[str] = []
+        """What :meth:`refresh` found last."""
+        wishes: dict[str, Any] = {
+            "timeout": shared.timeout(timeout_seconds),
+            "headers": shared.headers(api_key),
+            "trust_env": through_proxies,
+            "transport": transport,
+        }
+        self._client = ollama.AsyncClient(self.url, **wishes)
+        # Its signatures of these are partly unknown to a type checker.
+        self._loose: Any = self._client
+        self._http = httpx.AsyncClient(base_url=self.url, **wishes)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncOllamaLLMClient({self.url!r})"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        await self._http.aclose()
+
+    async def version(self) -> str:
+        """The server's version."""
+
+        async def ask() -> str:
+            reply = await self._http.get("/api/version")
+            if not reply.is_success:
+                raise ollama.ResponseError(reply.text, reply.status_code)
+            version: object = cast("dict[str, Any]", reply.json()).get("version")
+            if not isinstance(version, str):
+                raise OllamaProtocolError(f"{self.url}/api/version names no version: {reply.text[:200]}")
+            return version
+
+        return await self._read(ask, "version")
+
+    async def list(self) -> ollama.ListResponse:
+        """The models that the server holds, with size, digest and date."""
+        return await self._read(self._client.list, "list")
+
+    async def refresh(self) -> Sequence[str]:
+        """Look again which models there are; their names, also kept as ``models``."""
+        self.models = shared.names_of(await self.list())
+        return self.models
+
+    async def show(self, model: str) -> ollama.ShowResponse:
+        """What the server knows of a model: template, parameters, capabilities, licence."""
+        return await self._read(lambda: self._client.show(model), f"show {model}")
+
+    async def ps(self) -> ollama.ProcessResponse:
+        """The models that are loaded, with their memory and when they go."""
+        return await self._read(self._client.ps, "ps")
+
+    async def pull(self, model: str, *, insecure: bool = False) -> AsyncIterator[PullProgress]:
+        """Fetch a model; gives how far it is, as it goes on, and ends when the server has it.
+
+        A pull that breaks off is taken up again where it was.
+
+        Args:
+            model: Such as ``llama3.1:8b``.
+            insecure: Whether a registry without TLS will do.
+
+        Raises:
+            OllamaNotFoundError: no registry has it, or the server does not hold it at the end.
+            OllamaCutOffError: it broke off again and again.
+        """
+        meter, what = ProgressMeter(), f"pull {model}"
+        for attempt in range(shared.PULL_ATTEMPTS):
+            pieces, done = 0, False
+            broken: Exception = cut_off(self.url, what, pieces)
+            try:
+                async for line in await self._client.pull(model, insecure=insecure, stream=True):
+                    pieces += 1
+                    progress = meter.add(line)
+                    done = done or progress.done
+                    yield progress
+            except Exception as error:
+                broken = translated(error, self.url, what, pieces=pieces)
+                if not isinstance(broken, OllamaCutOffError):
+                    raise broken from error
+            if done:
+                break
+            if attempt == shared.PULL_ATTEMPTS - 1:
+                raise broken
+            await asyncio.sleep(shared.pause_seconds(attempt))
+        if not shared.holds(await self.refresh(), model):
+            raise OllamaNotFoundError(f"the server at {self.url} said that it pulled {model} and does not hold it")
+
+    async def create(self, model: str, **source: Any) -> None:
+        """Make a model of another: ``from_``, ``system``, ``template``, ``parameters``, ``files``, ``quantize`` ..."""
+        await self._once(lambda: self._loose.create(model, **source), f"create {model}")
+
+    async def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name."""
+        await self._once(lambda: self._client.copy(source, destination), f"copy {source} to {destination}")
+
+    async def delete(self, model: str) -> None:
+        """Remove a model from the server."""
+        await self._once(lambda: self._client.delete(model), f"delete {model}")
+
+    async def embed(
+        self,
+        model: str,
+        texts: str | Sequence[str],
+        *,
+        truncate: bool | None = None,
+        dimensions: int | None = None,
+        options: shared.Options = None,
+        keep_alive: shared.KeepAlive = None,
+    ) -> ollama.EmbedResponse:
+        """The embeddings of texts, in their order."""
+        return await self._read(
+            lambda: self._client.embed(model, texts, truncate, options, keep_alive, dimensions), f"embed with {model}"
+        )
+
+    async def chat(
+        self,
+        model: str,
+        messages: Sequence[shared.Message],
+        *,
+        tools: Sequence[shared.ToolSpec] | None = None,
+        format: shared.Format = None,  # noqa: A002 - as Ollama's API calls it
+        think: shared.Think = None,
+        options: shared.Options = None,
+        keep_alive: shared.KeepAlive = None,
+    ) -> ollama.ChatResponse:
+        """The whole answer to a conversation."""
+        asked: dict[str, Any] = {"tools": tools, "format": format, "think": think}
+        asked |= {"options": options, "keep_alive": keep_alive}
+        return await self._once(lambda: self._loose.chat(model, messages, **asked), f"chat with {model}")
+
+    def chat_stream(
+        self,
+        model: str,
+        messages: Sequence[shared.Message],
+        *,
+        tools: Sequence[shared.ToolSpec] | None = None,
+        format: shared.Format = None,  # noqa: A002 - as Ollama's API calls it
+        think: shared.Think = None,
+        options: shared.Options = None,
+        keep_alive: shared.KeepAlive = None,
+    ) -> AsyncIterator[ollama.ChatResponse]:
+        """As :meth:`chat`, piece by piece. Raises OllamaCutOffError where the last piece is missing."""
+        asked: dict[str, Any] = {"tools": tools, "format": format, "think": think}
+        asked |= {"options": options, "keep_alive": keep_alive}
+        parts = self._loose.chat(model, messages, stream=True, **asked)
+        return self._stream(parts, f"chat with {model}")
+
+    async def generate(
+        self,
+        model: str,
+        prompt: str,
+        *,
+        suffix: str | None = None,
+        system: str | None = None,
+        template: str | None = None,
+        images: Sequence[str | bytes] | None = None,
+        raw: bool | None = None,
+        format: shared.Format = None,  # noqa: A002 - as Ollama's API calls it
+        think: shared.Think = None,
+        options: shared.Options = None,
+        keep_alive: shared.KeepAlive = None,
+    ) -> ollama.GenerateResponse:
+        """What follows a prompt, whole."""
+        asked: dict[str, Any] = {"suffix": suffix, "system": system, "template": template, "images": images}
+        asked |= {"raw": raw, "format": format, "think": think, "options": options, "keep_alive": keep_alive}
+        return await self._once(lambda: self._loose.generate(model, prompt, **asked), f"generate with {model}")
+
+    def generate_stream(
+        self,
+        model: str,
+        prompt: str,
+        *,
+        suffix: str | None = None,
+        system: str | None = None,
+        template: str | None = None,
+        images: Sequence[str | bytes] | None = None,
+        raw: bool | None = None,
+        format: shared.Format = None,  # noqa: A002 - as Ollama's API calls it
+        think: shared.Think = None,
+        options: shared.Options = None,
+        keep_alive: shared.KeepAlive = None,
+    ) -> AsyncIterator[ollama.GenerateResponse]:
+        """As :meth:`generate`, piece by piece. Raises OllamaCutOffError where the last piece is missing."""
+        asked: dict[str, Any] = {"suffix": suffix, "system": system, "template": template, "images": images}
+        asked |= {"raw": raw, "format": format, "think": think, "options": options, "keep_alive": keep_alive}
+        parts = self._loose.generate(model, prompt, stream=True, **asked)
+        return self._stream(parts, f"generate with {model}")
+
+    async def _stream(self, parts: Awaitable[AsyncIterator[_Part]], what: str) -> AsyncIterator[_Part]:
+        pieces, done = 0, False
+        try:
+            async for part in await parts:
+                pieces += 1
+                done = bool(part.done)
+                yield part
+        except Exception as error:
+            raise translated(error, self.url, what, pieces=pieces) from error
+        if not done:
+            raise cut_off(self.url, what, pieces)
+
+    async def _once(self, ask: Callable[[], Awaitable[_T]], what: str) -> _T:
+        try:
+            return await ask()
+        except Exception as error:
+            raise translated(error, self.url, what) from error
+
+    async def _read(self, ask: Callable[[], Awaitable[_T]], what: str) -> _T:
+        for attempt in range(shared.READ_ATTEMPTS - 1):
+            try:
+                return await self._once(ask, what)
+            except (OllamaUnreachableError, OllamaOverloadedError, OllamaCutOffError):
+                await asyncio.sleep(shared.pause_seconds(attempt))
+        return await self._once(ask, what)
