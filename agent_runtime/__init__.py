@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_runtime.agents.agent import Agent, OpenSourceAgent
+    from agent_runtime.agents.builder import OpenSourceAgentBuilder
+    from agent_runtime.agents.teams.team import Team
     from agent_runtime.cost_optimized import CostOptimizedLLMService
     from agent_runtime.fleet import Fleet
     from agent_runtime.ollama_client import AsyncOllamaLLMClient, OllamaLLMClient
@@ -22,6 +24,8 @@ __all__ = [
     "Fleet",
     "OllamaLLMClient",
     "OpenSourceAgent",
+    "OpenSourceAgentBuilder",
+    "Team",
 ]
 
 _HOMES = {
@@ -31,6 +35,8 @@ _HOMES = {
     "Fleet": "agent_runtime.fleet",
     "OllamaLLMClient": "agent_runtime.ollama_client",
     "OpenSourceAgent": "agent_runtime.agents.agent",
+    "OpenSourceAgentBuilder": "agent_runtime.agents.builder",
+    "Team": "agent_runtime.agents.teams.team",
 }
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.agent_commands import agent_app
 from cli.console import note, write_json
 from cli.key_commands import keys_app
+from cli.team_commands import team_app
 from fleet_spec.errors import BadInputError, PaddockError, SpecError
 
 app = typer.Typer(
@@ -25,6 +27,8 @@ models_app = typer.Typer(help="The catalogue of open models.", no_args_is_help=T
 app.add_typer(router_app, name="router")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(agent_app, name="agent")
+app.add_typer(team_app, name="team")
 
 StackOption = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
@@ -57,11 +61,16 @@ def refresh(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def destroy(stack: StackOption = "dev", yes: YesOption = False, as_json: JsonOption = False) -> None:
+def destroy(
+    stack: StackOption = "dev",
+    yes: YesOption = False,
+    name: Annotated[str | None, typer.Option(help="The stack's name once more; production asks for it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Take the stack down: no process and no port stays behind."""
     from cli.commands.lifecycle import destroy as run
 
-    run(stack, yes=yes, as_json=as_json)
+    run(stack, yes=yes, as_json=as_json, name=name)
 
 
 @app.command()
@@ -78,9 +87,16 @@ def outputs(
 
 
 @app.command()
-def status(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
-    """What runs and how it is. Exits with 1 where something does not."""
-    from cli.commands.status import run
+def status(
+    stack: StackOption = "dev",
+    drift: Annotated[bool, typer.Option("--drift", help="What differs from what the last `up` left.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What runs and how it is. Exits with 1 where something does not, or has drifted."""
+    if drift:
+        from cli.commands.drift import run
+    else:
+        from cli.commands.status import run
 
     run(stack, as_json=as_json)
 
@@ -103,6 +119,23 @@ def render(
     from cli.commands.render import run
 
     run(stack, out, as_json=as_json)
+
+
+@app.command()
+def plan(
+    stack: StackOption = "dev",
+    against: Annotated[
+        str | None,
+        typer.Option(help="Show what changes: another stack, a Pulumi.NAME.yaml, a contract file, or `up`: what runs."),
+    ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    page: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file, too.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What will fit, what it will cost and what breaks the rules. Exits with 1 where the stack must not go up."""
+    from cli.commands.plan import run
+
+    run(stack, against=against, as_json=as_json, as_markdown=as_markdown, page=page)
 
 
 @app.command()
@@ -215,7 +248,7 @@ def list_models(
 
 @models_app.command("show")
 def show_model(
-    name: Annotated[str, typer.Argument(help="A model of the catalogue, such as llama3.1:8b, or a .gguf file.")],
+    name: Annotated[str, typer.Argument(help="Such as llama3.1:8b, or a .gguf file, or a config.json.")],
     engine: Annotated[str, typer.Option(help="llamacpp, ollama or vllm.")] = "ollama",
     quantization: Annotated[str | None, typer.Option(help="Such as Q8_0, or bitsandbytes on vLLM.")] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of one request.", min=1)] = None,
@@ -227,6 +260,32 @@ def show_model(
     from cli.commands.models import show_model as run
 
     run(name, engine=engine, quantization=quantization, context=context, parallel=parallel, gpu=gpu, as_json=as_json)
+
+
+@models_app.command("pull")
+def pull_model(
+    name: Annotated[str, typer.Argument(help="A model of Ollama's library, such as llama3.1:8b.")],
+    stack: StackOption = "dev",
+    url: Annotated[str | None, typer.Option(help="One Ollama server, in place of the stack's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the stack's Ollama servers fetch a model."""
+    from cli.commands.pull import pull as run
+
+    run(name, stack, url=url, as_json=as_json)
+
+
+@models_app.command("remove")
+def remove_model(
+    name: Annotated[str, typer.Argument(help="A model that the servers hold.")],
+    stack: StackOption = "dev",
+    url: Annotated[str | None, typer.Option(help="One Ollama server, in place of the stack's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a model from the stack's Ollama servers."""
+    from cli.commands.pull import remove as run
+
+    run(name, stack, url=url, as_json=as_json)
 
 
 @router_app.command()

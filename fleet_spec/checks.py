@@ -15,6 +15,7 @@ from typing import Any, Self
 from fleet_spec.catalogue import Catalogue, UnknownModelError
 from fleet_spec.checks_governance import governance_problems
 from fleet_spec.checks_kubernetes import kubernetes_problems, unused_elsewhere
+from fleet_spec.checks_plan import plan_problems
 from fleet_spec.errors import Problem
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
@@ -60,6 +61,7 @@ def find_problems(draft: Draft, catalogue: Catalogue) -> list[Problem]:
     """Every mistake between the parts of a config; an empty list where there is none."""
     problems = [*_colliding_names(draft), *_aliases(draft), *_models(draft, catalogue)]
     problems += governance_problems(draft.rest, {*draft.names, *draft.aliases})
+    problems += plan_problems(draft.rest, draft.names)
     if draft.rest.target == "local":
         problems += _local(draft)
     if draft.rest.target == "kubernetes":

@@ -1,20 +1,25 @@
-"""What must hold between keys, tiers, budgets and the models they name."""
+"""What must hold between keys, tiers, budgets, privacy patterns and the models they name."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from fleet_spec.errors import Problem
 from fleet_spec.governance_spec import KeySpec
 from fleet_spec.key_rules import PREVIOUS_SUFFIX, STACK_KEY, expiry_timestamp, owner_of
 from fleet_spec.spec import FleetSpec
 
+_PATTERN_MEMORY_BYTES = 64 << 20
+"""What one pattern's automaton may take: as much as the router lets it have."""
+
 
 def governance_problems(rest: FleetSpec, names: Collection[str], *, now: datetime | None = None) -> Iterator[Problem]:
-    """What is wrong with keys, tiers and the budget.
+    """What is wrong with keys, tiers, the budget and privacy patterns.
 
     Args:
         rest: the config.
@@ -26,6 +31,7 @@ def governance_problems(rest: FleetSpec, names: Collection[str], *, now: datetim
         yield from _key(name, key, rest.router.keys, names, timestamp)
     yield from _same_keys(rest)
     yield from _tiers(rest, names)
+    yield from _patterns(rest)
 
 
 def _key(
@@ -81,6 +87,27 @@ def _tiers(rest: FleetSpec, names: Collection[str]) -> Iterator[Problem]:
         if configured[tier] is None:
             yield Problem(
                 f"budget.tiers.{tier}", f"there is no tier {tier!r} to spend it on", f"add tiers.{tier}, or remove it"
+            )
+
+
+def _patterns(rest: FleetSpec) -> Iterator[Problem]:
+    """Patterns that the router could not use: it matches them with RE2, in time that is linear in the prompt."""
+    if not rest.privacy.patterns:
+        return
+    # Few stacks have patterns of their own, and the others need not wait for its library.
+    re2: Any = importlib.import_module("re2")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _PATTERN_MEMORY_BYTES
+    for name, pattern in rest.privacy.patterns.items():
+        try:
+            re2.compile(pattern, options)
+        except re2.error as error:
+            reason: object = error.args[0] if error.args else error
+            yield Problem(
+                f"privacy.patterns.{name}",
+                f"{pattern!r} cannot be used: {reason.decode() if isinstance(reason, bytes) else reason}",
+                "write it in RE2's syntax, which has no look-around and no back-references",
             )
 
 

@@ -18,6 +18,8 @@ from fleet_spec.platform_spec import (
     StorageSpec,
     WebUiSpec,
 )
+from fleet_spec.policy_spec import PoliciesSpec
+from fleet_spec.price_spec import LoadSpec, PricesSpec
 
 Target = Literal["local", "docker", "kubernetes"]
 
@@ -62,5 +64,30 @@ class FleetSpec(SpecPart):
     kubernetes: KubernetesSpec = KubernetesSpec()
     monitoring: MonitoringSpec = MonitoringSpec()
     ingress: IngressSpec = IngressSpec()
+    prices: PricesSpec = PricesSpec()
+    load: LoadSpec = LoadSpec()
+    policies: PoliciesSpec = PoliciesSpec()
+    protect: bool | None = None
+    """Whether this is production: what holds data is kept from deletion, and taking the stack down asks for its name.
+    Default: true for a stack whose name is prod or production, or begins with prod-."""
     namespace: str = Field(default="llm-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The Kubernetes namespace that holds the fleet."""
+
+    def protects(self, stack: str) -> bool:
+        """Whether a stack of this config counts as production.
+
+        Args:
+            stack: Its name.
+        """
+        return is_production(stack, self.protect)
+
+
+def is_production(stack: str, protect: bool | None) -> bool:
+    """Whether a stack counts as production: by its config's ``protect``, else by its name.
+
+    >>> is_production("prod-eu", None), is_production("dev", None), is_production("prod", False)
+    (True, False, False)
+    """
+    if protect is not None:
+        return protect
+    return stack in ("prod", "production") or stack.startswith("prod-")

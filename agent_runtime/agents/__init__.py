@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_runtime.agents.agent import Agent, OpenSourceAgent
+    from agent_runtime.agents.builder import OpenSourceAgentBuilder
     from agent_runtime.agents.functions import Tool
     from agent_runtime.agents.options import AgentOptions, RunLimits
     from agent_runtime.agents.result import AgentResult
     from agent_runtime.agents.sessions import Session, SessionStore
+    from agent_runtime.agents.teams.team import Team
 
 __all__ = [
     "Agent",
     "AgentOptions",
     "AgentResult",
     "OpenSourceAgent",
+    "OpenSourceAgentBuilder",
     "RunLimits",
     "Session",
     "SessionStore",
+    "Team",
     "Tool",
 ]
 
@@ -28,9 +32,11 @@ _HOMES = {
     "AgentOptions": "options",
     "AgentResult": "result",
     "OpenSourceAgent": "agent",
+    "OpenSourceAgentBuilder": "builder",
     "RunLimits": "options",
     "Session": "sessions",
     "SessionStore": "sessions",
+    "Team": "teams.team",
     "Tool": "functions",
 }
 

@@ -30,7 +30,7 @@ from agent_runtime.router.request import Request
 
 if TYPE_CHECKING:
     from agent_runtime.router.admission import Entry
-    from agent_runtime.router.delivery import Asked
+    from agent_runtime.router.asked import Asked
     from agent_runtime.router.routing import Decision
     from agent_runtime.router.sending import Sending
 

@@ -13,7 +13,7 @@ from agent_runtime.router.access.caller import ANONYMOUS, Caller
 from agent_runtime.router.access.rates import FREE, Passage
 from agent_runtime.router.administration import Administration, is_administration
 from agent_runtime.router.answers import Answerer, Question, Replay
-from agent_runtime.router.delivery import Asked
+from agent_runtime.router.asked import Asked
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object

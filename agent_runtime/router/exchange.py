@@ -6,13 +6,13 @@ from typing import Final
 
 from agent_runtime.router.accounts import CLIENT_LEFT, End
 from agent_runtime.router.balancing.faults import fault_in
-from agent_runtime.router.delivery import deliver
 from agent_runtime.router.dialects.errors import BadReplyError, RequestError
 from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.fleet_state import Replica
 from agent_runtime.router.http_head import ReplyHead, head_for_client, parse_reply_head
 from agent_runtime.router.sending import Sending
 from agent_runtime.router.upstream import BodySink
+from agent_runtime.router.ways import deliver
 
 _HEADS_KEPT: Final = 64
 _UNUSABLE: Final = "the model server reported an error, or an answer that cannot be used"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.router.access.caller import ANONYMOUS, Caller, Priority
+from agent_runtime.router.arms import able_arms, can, drawn_arm, inability, outside_of, reachable, sees
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.images import shows_images
@@ -21,10 +22,10 @@ from agent_runtime.router.dialects.operations import (
     plan,
     requested_model,
 )
-from agent_runtime.router.experiments.draw import Assignment, assign, unit_of
+from agent_runtime.router.experiments.draw import Assignment, unit_of
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState, Replica
 from agent_runtime.router.policy import Asking, Classified, Kind, Policy
-from agent_runtime.router.resolve import alias_of, candidates, forms
+from agent_runtime.router.resolve import alias_of, candidates
 from agent_runtime.router.wishes import NO_WISHES, Wishes
 from fleet_spec.governance_spec import Tier
 
@@ -101,18 +102,18 @@ def route(
     """
     name = requested_model(operation, body)
     arms = candidates(fleet, name)
-    outside = _outside(fleet, name, arms) if fleet.tiers and policy is not None else {}
+    outside = outside_of(fleet, name, arms) if fleet.tiers and policy is not None else {}
     if not arms and not outside:
         raise unknown_model(fleet, name)
     if caller.models:
         caller.demand_model(name, [model.name for model, _ in arms])
-    able, unable = _able(name, arms, operation, body)
+    able, unable = able_arms(name, arms, operation, body)
     if unable is not None and not outside:
         raise unable
     local, assignment = None, None
     if able:
         unit = unit_of(wishes.session, operation.dialect, body, owner=caller.name) if len(able) > 1 else None
-        local, assignment = _arm(alias_of(fleet, name), able, unit, now)
+        local, assignment = drawn_arm(alias_of(fleet, name), able, unit, now)
         if local is None and not outside:
             answered = answer_without_work(operation, body, able[0][0].entry.engine)
             if answered is not None:
@@ -126,13 +127,13 @@ def route(
         tiers["local"] = local or able[0][0]
     images = shows_images(operation.dialect, body)
     tiers |= {
-        tier: model for tier, model in outside.items() if _can(model, operation) and not (images and not _sees(model))
+        tier: model for tier, model in outside.items() if can(model, operation) and not (images and not sees(model))
     }
     if not tiers:
-        raise _unable(name, operation.name, next(iter(outside.values())))
+        raise inability(name, operation.name, next(iter(outside.values())))
     priority = caller.priority(wishes.priority)
     asking = Asking(operation.dialect, body, len(raw), caller.name, caller.private, priority, wishes, seen)
-    order = policy.order(asking, tiers, lambda model: _reachable(model, now))
+    order = policy.order(asking, tiers, lambda model: reachable(model, now))
     decision = Decision(operation, raw, body, order.models[0], None, priority=priority, policy=policy)
     decision.further = order.models[1:]
     if order.models[0] is local:
@@ -250,69 +251,6 @@ def overloaded(model: ModelState, problem: str, now: float) -> RequestError:
     error = RequestError(503, problem, code="overloaded")
     error.headers["Retry-After"] = str(model.retry_after_seconds(now))
     return error
-
-
-def _outside(fleet: FleetState, name: str, arms: list[tuple[ModelState, float]]) -> dict[Tier, ModelState]:
-    """What answers to a name beyond the fleet: to the name itself, or to a model that it stands for."""
-    names = [*forms(name), *(model.name for model, _ in arms)]
-    found: dict[Tier, ModelState] = {}
-    for tier, state in fleet.tiers.items():
-        model = next((state.models[one] for one in names if one in state.models), None)
-        if model is not None:
-            found[tier] = model
-    return found
-
-
-def _able(
-    name: str, arms: list[tuple[ModelState, float]], operation: Operation, body: Mapping[str, Any]
-) -> tuple[list[tuple[ModelState, float]], RequestError | None]:
-    """The arms that can do what is asked, or why none of them can."""
-    able = [arm for arm in arms if _can(arm[0], operation)]
-    if not able:
-        return [], _unable(name, operation.name, arms[0][0]) if arms else None
-    if shows_images(operation.dialect, body):
-        seeing = [arm for arm in able if _sees(arm[0])]
-        return seeing, None if seeing else _unable(name, "images", able[0][0])
-    return able, None
-
-
-def _arm(
-    alias: str, able: list[tuple[ModelState, float]], unit: str | None, now: float
-) -> tuple[ModelState | None, Assignment | None]:
-    """One of the models that a name stands for, of those that can be reached, and the arm that it is."""
-    if len(able) == 1:
-        model = able[0][0]
-        return (model if _reachable(model, now) else None), None
-    models = {model.name: model for model, _ in able}
-    weights = [(model.name, weight) for model, weight in able]
-    assignment = assign(alias, weights, unit, lambda arm: _reachable(models[arm], now))
-    if assignment is None:
-        return None, None
-    # Several models of one name of the catalogue share its load, and are no experiment.
-    return models[assignment.arm], assignment if alias else None
-
-
-def _can(model: ModelState, operation: Operation) -> bool:
-    there = model.entry.capabilities
-    # Written out: every request passes here, and a generator costs more than the look.
-    for capability in operation.capabilities:  # noqa: SIM110
-        if capability in there:
-            return True
-    return False
-
-
-def _sees(model: ModelState) -> bool:
-    # Ollama serves models that no catalogue knows: whether one of them sees, it knows best itself.
-    return "vision" in model.entry.capabilities or model.entry.engine == "ollama"
-
-
-def _unable(name: str, what: str, model: ModelState) -> RequestError:
-    abilities = ", ".join(model.entry.capabilities)
-    return RequestError(400, f'"{name}" does not support {what}: it can {abilities}', param="model")
-
-
-def _reachable(model: ModelState, now: float) -> bool:
-    return model.answers(now) or model.may_wait(now)
 
 
 def wanted_name(body: Mapping[str, Any]) -> str:

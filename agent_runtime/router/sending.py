@@ -7,9 +7,10 @@ import random
 from typing import Final
 
 from agent_runtime.router.accounts import Account
+from agent_runtime.router.asked import Asked
 from agent_runtime.router.balancing.faults import Fault
 from agent_runtime.router.buffers import SMALL_BYTES
-from agent_runtime.router.delivery import Asked, Delivery
+from agent_runtime.router.delivery import Delivery
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.operations import Call
 from agent_runtime.router.dialects.replies import ReplyTranslator

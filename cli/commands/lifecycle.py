@@ -8,11 +8,12 @@ from shutil import rmtree
 from cli.console import confirm, note, write, write_json
 from cli.engine.operations import NoSuchStackError, Outcome, open_stack
 from cli.preflight import check_stack
-from cli.project import find_project
+from cli.project import Project, find_project
 from components.local.paths import processes_directory
 from components.local.ports import release_port
 from components.local.processes import find_supervisors_below, stop_supervisor
 from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.spec import is_production
 from fleet_spec.stack_file import read_stack_file
 
 STOP_TIMEOUT_SECONDS = 35
@@ -33,9 +34,21 @@ def refresh(stack: str, *, as_json: bool) -> None:
     _report(stack, "differed from the state", outcome, as_json=as_json)
 
 
-def destroy(stack: str, *, yes: bool, as_json: bool) -> None:
-    """Take a stack down. One that is not up is no error: only what lost its state is left to stop."""
+def destroy(stack: str, *, yes: bool, as_json: bool, name: str | None = None) -> None:
+    """Take a stack down. One that is not up is no error: only what lost its state is left to stop.
+
+    Args:
+        stack: The stack.
+        yes: Do not ask.
+        as_json: Print one JSON document.
+        name: The stack's name once more, which production asks for besides.
+
+    Raises:
+        BadInputError: there is no such stack, it is production and its name was not given, or nobody can be asked.
+        PaddockError: the answer was no, or something cannot be taken down.
+    """
     project = find_project()
+    require_name(project, stack, name)
     try:
         operator = open_stack(project, stack, create=False)
     except NoSuchStackError:
@@ -57,6 +70,34 @@ def destroy(stack: str, *, yes: bool, as_json: bool) -> None:
     if strays:
         outcome.changes["stopped"] = len(strays)
     _report(stack, "changed", outcome, as_json=as_json)
+
+
+def require_name(project: Project, stack: str, name: str | None) -> None:
+    """Go on over production only where somebody wrote its name: nobody does that out of habit.
+
+    Args:
+        project: The checkout.
+        stack: The stack.
+        name: What was written on the command line; asked for at the terminal where it is None.
+
+    Raises:
+        BadInputError: it is another name, or nobody can be asked.
+    """
+    try:
+        protect = read_stack_file(project.directory, stack).raw.get("protect")
+    except BadInputError:
+        protect = None  # without a file that can be read, the name alone decides
+    if not is_production(stack, protect if isinstance(protect, bool) else None):
+        return
+    if name is None and sys.stdin.isatty():
+        note(f"stack {stack!r} is production. Write its name to take it down: ")
+        name = sys.stdin.readline().strip()
+    if name != stack:
+        raise BadInputError(
+            f"stack {stack!r} is production and is taken down only by its name"
+            + (f", not by {name!r}" if name else "")
+            + f"; nothing was touched. fix: paddock destroy --stack {stack} --name {stack}"
+        )
 
 
 def require_consent(yes: bool, question: str) -> None:

@@ -13,14 +13,16 @@ from fleet_spec.catalogue import load_catalogue
 from fleet_spec.catalogue_entry import Architecture, CatalogueModel
 from fleet_spec.errors import BadInputError
 from fleet_spec.gpus import GPUS
+from fleet_spec.price_spec import PricesSpec
+from fleet_spec.prices.advice import GPU_COUNTS, cheapest_holding
 from fleet_spec.sizing.advice import Placement
 from fleet_spec.sizing.estimate import GIB, Engine, MemoryEstimate, estimate_with_weights, fits
 from fleet_spec.sizing.gguf_file import read_gguf
+from fleet_spec.sizing.hugging_face import read_hugging_face_config
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
 
 ENGINES: tuple[Engine, ...] = ("llamacpp", "ollama", "vllm")
-_COUNTS = (1, 2, 4, 8)
-"""GPUs that one replica may be spread over."""
+_CHEAPEST_SHOWN = 3
 
 
 def list_models(
@@ -65,7 +67,7 @@ def show_model(
     """Print what is known of a model, the memory a replica needs, and the GPUs that hold it.
 
     Args:
-        name: A model of the catalogue, or the path of a GGUF file.
+        name: A model of the catalogue, or the path of a GGUF file or of a Hugging Face config.json.
         engine: What runs it.
         quantization: In place of the source's own. A file has the one it has.
         context: Tokens of one request.
@@ -78,7 +80,12 @@ def show_model(
     """
     if engine not in ENGINES:
         raise BadInputError(f"{engine!r} is no engine. fix: one of {', '.join(ENGINES)}")
-    shown = _from_file(Path(name), engine) if name.endswith(".gguf") else _from_catalogue(name, engine, quantization)
+    if name.endswith(".gguf"):
+        shown = _from_file(Path(name), engine)
+    elif name.endswith(".json"):
+        shown = _from_config(Path(name), engine, quantization)
+    else:
+        shown = _from_catalogue(name, engine, quantization)
     longest = shown.architecture.context_length
     tokens = context or min(DEFAULT_CONTEXT_LENGTH_TOKENS, longest)
     if tokens > longest:
@@ -97,10 +104,11 @@ def show_model(
     holding = {
         gpu.name: count
         for gpu in GPUS.values()
-        for count in reversed(_COUNTS)
+        for count in reversed(GPU_COUNTS)
         if fits(needed(count), engine=engine, gpu_memory_bytes=gpu.memory_bytes, gpus=count)
     }
     memory = needed(1)
+    cheapest = cheapest_holding(needed, engine=engine, prices=PricesSpec())[:_CHEAPEST_SHOWN]
     advice = _advice(shown, engine, gpu, tokens, parallel) if gpu is not None else None
     if as_json:
         document = {
@@ -112,6 +120,16 @@ def show_model(
             "parallel": parallel,
             "memory": memory.to_mapping(),
             "gpus": [{"type": gpu, "count": count} for gpu, count in holding.items()],
+            "cheapest": [
+                {
+                    "type": one.gpu,
+                    "count": one.gpus,
+                    "usdPerHour": round(one.price.usd, 4),
+                    "source": one.price.source,
+                    "confirmed": one.price.confirmed,
+                }
+                for one in cheapest
+            ],
         }
         write_json(document)
         return
@@ -127,6 +145,9 @@ def show_model(
     table(["memory", "GiB"], rows)
     held = ", ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in holding.items())
     write(f"GPUs that hold it: {held or 'none known'}")
+    if cheapest:
+        prices = [[f"{one.gpus} x {one.gpu}", f"{one.price.usd:.2f}", one.price.source] for one in cheapest]
+        table(["cheapest", "USD an hour", "list price"], prices)
     if advice is not None:
         shown_advice = [[_ADVICE[key], "none fits" if value is None else f"{value}"] for key, value in advice.items()]
         table([f"on one {gpu}", ""], shown_advice)
@@ -188,6 +209,29 @@ def _from_catalogue(name: str, engine: Engine, quantization: str | None) -> _Sho
         lines=[
             f"{model.name}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}",
             f"can: {', '.join(model.capabilities)}; good for: {', '.join(model.use_cases)}",
+        ],
+    )
+
+
+def _from_config(path: Path, engine: Engine, quantization: str | None) -> _Shown:
+    model = read_hugging_face_config(path)
+    level = quantization or (None if engine == "vllm" else "Q4_K_M")
+    longest = model.architecture.context_length
+    return _Shown(
+        architecture=model.architecture,
+        weights_bytes=vllm_bytes(model, level) if engine == "vllm" else gguf_bytes(model, level or "Q4_K_M"),
+        quantization=level,
+        model=model,
+        document={
+            "name": None,
+            "family": model.family,
+            "file": str(path),
+            "parameters": model.parameters.model_dump(mode="json", exclude_none=True),
+            "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
+        },
+        lines=[
+            f"{path}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, "
+            f"architecture {model.family}"
         ],
     )
 

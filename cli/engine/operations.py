@@ -20,7 +20,7 @@ from cli.engine.home import Backend, choose_backend, engine_environment, prepare
 from cli.engine.locate import find_engine
 from cli.engine.pending import settle_creations
 from cli.engine.progress import Kind, Progress
-from cli.engine.state import LockedError, clear_broken_metadata, clear_stale_locks, read_state
+from cli.engine.state import LockedError, clear_broken_metadata, clear_stale_locks, protected_urns, read_state
 from cli.engine.unfinished import Begun, UnfinishedWork, large_fleet_environment, recovery_environment
 from cli.project import Project
 from fleet_spec.errors import BadInputError, PaddockError
@@ -32,6 +32,7 @@ _TITLES: dict[Kind, tuple[str, str]] = {
     "up": ("bringing up", "is up"),
     "preview": ("previewing", "previewed"),
     "refresh": ("refreshing", "refreshed"),
+    "drift": ("comparing", "compared with what runs"),
     "destroy": ("taking down", "is down"),
 }
 
@@ -57,6 +58,8 @@ class Outcome:
     changes: dict[str, int]
     """Resources by what happened to them, ``{"created": 3}``; empty where nothing changed."""
     seconds: float
+    resources: tuple[tuple[str, str], ...] = ()
+    """What happened to which: ``("assistant-0 (Process)", "created")``."""
 
 
 class StackOperator:
@@ -111,12 +114,25 @@ class StackOperator:
         """Compare the state with what really runs, and write down what differs."""
         return self._run("refresh", lambda on_event: self._stack.refresh(on_event=on_event))
 
+    def drift(self) -> Outcome:
+        """Say what :meth:`refresh` would find; nothing is written down."""
+        return self._run("drift", lambda on_event: self._stack.preview_refresh(on_event=on_event))
+
     def destroy(self) -> Outcome:
         """Remove every resource. The stack itself stays known, with its history.
 
         Raises:
-            BadInputError: an `up` was cut off, and what it made is not in the state yet.
+            BadInputError: an `up` was cut off, and what it made is not in the state yet; or something that holds data
+                is kept from deletion.
         """
+        kept = self._protected()
+        if kept:
+            # The engine would remove what comes before them, and stop in the middle.
+            names = ", ".join(urn.rpartition("::")[2] for urn in kept)
+            raise BadInputError(
+                f"stack {self.name!r} keeps what holds data from deletion: {names}; nothing was touched. fix: save the "
+                f"data, set paddock:protect to false, `paddock up --stack {self.name}`, then destroy it"
+            )
         lost = self._lost()
         if lost:
             raise BadInputError(
@@ -124,6 +140,13 @@ class StackOperator:
                 f"objects would stay behind. fix: `paddock up --stack {self.name}` takes them over; then destroy it"
             )
         return self._run("destroy", lambda on_event: self._stack.destroy(on_event=on_event))
+
+    def _protected(self) -> tuple[str, ...]:
+        state = read_state(self.backend, self.name)
+        if state is not None:
+            return state.protected
+        deployment = self._stack.export_stack().deployment or {}
+        return protected_urns(deployment.get("resources") or [])
 
     def outputs(self) -> dict[str, Any]:
         """The stack's plain outputs; a secret one shows as ``[secret]``."""
@@ -183,7 +206,7 @@ class StackOperator:
                     ) from None
                 raise OperationError(_failure(self.name, progress, error)) from None
             step.finish(f"{self.name} {done}")
-            return Outcome(dict(progress.changes), step.elapsed_seconds)
+            return Outcome(dict(progress.changes), step.elapsed_seconds, tuple(progress.resources))
 
     @contextmanager
     def _interruptible(self) -> Generator[None]:

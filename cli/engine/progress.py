@@ -26,7 +26,7 @@ _TAGS = re.compile(r"<\{%.*?%\}>")
 _ENGINE_WORDS = re.compile(r"^(error: )?(\d+ errors? occurred:\s*\*?\s*)?", re.DOTALL)
 
 
-Kind = Literal["up", "preview", "refresh", "destroy"]
+Kind = Literal["up", "preview", "refresh", "drift", "destroy"]
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Progress:
     kind: Kind
     changes: dict[str, int] = field(default_factory=dict[str, int])
     """Resources by what happened to them: ``{"created": 3}``. Unchanged ones are not counted."""
+    resources: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """What happened to which, in the order in which it did."""
     errors: list[str] = field(default_factory=list[str])
 
     def on_event(self, event: EngineEvent) -> None:
@@ -55,11 +57,12 @@ class Progress:
     def _end(self, metadata: StepEventMetadata) -> None:
         if not _is_worth_telling(metadata):
             return
-        words = _REFRESH_WORDS if self.kind == "refresh" else {op: done for op, (_, done) in _WORDS.items()}
+        words = _REFRESH_WORDS if self.kind in ("refresh", "drift") else {op: done for op, (_, done) in _WORDS.items()}
         if metadata.op not in words:
             return
         word = words[metadata.op]
         self.changes[word] = self.changes.get(word, 0) + 1
+        self.resources.append((_label(metadata.urn), word))
         told = f"to be {word}" if self.kind == "preview" else word
         note(f"  {_MARKS[metadata.op]} {_label(metadata.urn)} {told}")
 

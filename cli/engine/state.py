@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,8 @@ class StackState:
     """Their names in the state."""
     creating: bool = False
     """Whether the engine was cut off while it made something, and cannot know whether that is there."""
+    protected: tuple[str, ...] = ()
+    """Those of them that the engine is to keep from deletion."""
 
 
 def read_state(backend: Backend, stack: str) -> StackState | None:
@@ -53,10 +56,16 @@ def read_state(backend: Backend, stack: str) -> StackState | None:
         pending = cast("list[dict[str, Any]]", latest.get("pending_operations") or [])
         urns = frozenset(str(one.get("urn")) for one in resources)
         creating = any(one.get("type") == "creating" for one in pending)
+        protected = protected_urns(resources)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(_corrupt(path, error)) from error
     nothing: dict[str, Any] = {}
-    return StackState(outputs or nothing, len(resources), urns, creating)
+    return StackState(outputs or nothing, len(resources), urns, creating, protected)
+
+
+def protected_urns(resources: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which resources of a state the engine is to keep from deletion."""
+    return tuple(str(one.get("urn")) for one in resources if one.get("protect") is True)
 
 
 def _corrupt(path: Path, error: Exception) -> str:

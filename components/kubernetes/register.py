@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 
 from components.kubernetes.groups import Stages
-from components.kubernetes.manifests.meta import Manifest
+from components.kubernetes.manifests.meta import PROTECT, Manifest
 from fleet_spec.errors import BadInputError
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -70,6 +70,8 @@ def register(
         opts.custom_timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout)
     if manifest["kind"] == "Secret":
         opts.additional_secret_outputs = ["stringData", "data"]
+    if PROTECT.items() <= manifest["metadata"].get("annotations", {}).items():
+        opts.protect = True
     props: dict[str, Any] = dict(manifest)
     if first_replicas is not None and manifest["kind"] in _SCALED and "replicas" not in manifest["spec"]:
         # Without it there would be one, until the scaler is there and looks: not what a model's users are used to

@@ -60,7 +60,9 @@ def production(
 
 
 def prod_config(**changes: Any) -> dict[str, Any]:
-    return {**read_stack_file(programs.REPOSITORY, "prod").raw, "namespace": NAMESPACE, **changes}
+    # What holds data in production is kept from deletion; here it is to go.
+    prod = read_stack_file(programs.REPOSITORY, "prod").raw
+    return {**prod, "namespace": NAMESPACE, "protect": False, **changes}
 
 
 def test_the_production_fleet_lives_its_whole_life(production: ClusterStack, client: Client) -> None:

@@ -37,9 +37,23 @@ def test_the_production_stack_goes_up_stays_and_comes_down(
     assert "nothing changed" in again.stderr
     assert "kubectl" in again.stdout + again.stderr
 
+    assert checkout.json("status", *PROD, "--drift") == {"stack": "prod", "drifted": False, "resources": []}
     cluster.remove("Service/llama")
+    drifted = checkout.paddock("status", *PROD, "--drift", exit_code=1).stdout
+    assert "gone" in drifted
+    assert "llama" in drifted
     assert checkout.json("refresh", *PROD)["changes"] == {"gone": 1}
     assert checkout.json("up", *PROD, "--yes")["changes"] == {"created": 1}
 
+    # Production is taken down by its name, and what holds data only once somebody gave it free.
+    assert "--name prod" in checkout.paddock("destroy", *PROD, "--yes", exit_code=2).stderr
+    there = cluster.objects()
+    refused = checkout.paddock("destroy", *PROD, "--yes", "--name", "prod", exit_code=2).stderr
+    assert "web-ui-data" in refused
+    assert "paddock:protect" in refused
+    assert cluster.objects() == there
+    with (checkout.directory / "Pulumi.prod.yaml").open("a") as file:
+        file.write("  paddock:protect: false\n")
+    checkout.paddock("up", *PROD, "--yes")
     checkout.paddock("destroy", *PROD, "--yes")
     assert cluster.objects() == {}

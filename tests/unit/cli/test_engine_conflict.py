@@ -26,6 +26,9 @@ class BusyStack:
 
     name = "dev"
 
+    def export_stack(self) -> SimpleNamespace:
+        return SimpleNamespace(deployment=None)
+
     def destroy(self, **_: object) -> None:
         raise ConcurrentUpdateError(cast("Any", SimpleNamespace(stdout="", stderr="locked by 1 lock(s)", code=255)))
 

@@ -86,3 +86,23 @@ def test_a_mistake_is_named_with_what_there_is(arguments: tuple[str, ...], told:
     with pytest.raises(BadInputError) as caught:
         run(*arguments)
     assert told in str(caught.value)
+
+
+def test_the_cheapest_gpus_of_the_price_table_are_named_with_their_source() -> None:
+    document = json.loads(run("show", "llama3.1:70b", "--json"))
+    cheapest = document["cheapest"]
+    assert [one["usdPerHour"] for one in cheapest] == sorted(one["usdPerHour"] for one in cheapest)
+    held = {one["type"]: one["count"] for one in document["gpus"]}
+    assert all(one["count"] >= held[one["type"]] and one["source"] for one in cheapest)
+    assert "cheapest" in run("show", "llama3.1:70b")
+
+
+def test_a_config_of_hugging_face_is_sized_like_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    figures = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
+    file.write_text(json.dumps({**figures, "vocab_size": 1000, "max_position_embeddings": 2048, "model_type": "tiny"}))
+    document = json.loads(run("show", str(file), "--engine", "vllm", "--json"))
+    assert document["family"] == "tiny"
+    assert document["contextLength"] == 2048
+    assert document["memory"]["weightsBytes"] == 2 * document["parameters"]["total"]
+    assert "architecture tiny" in run("show", str(file))

@@ -92,9 +92,13 @@ def test_what_does_not_fit_is_said_with_the_reason_and_the_rest_is_planned(
     assert huge["fits"] is False
     assert "llama3.1:70b" in huge["problems"][0]["message"]
     assert huge["problems"][0]["fix"]
+    assert huge["cheapest"]["count"] * huge["cheapest"]["usdPerHour"] > 0
+    assert chat["cheapest"] is None
     with pytest.raises(BlockedError, match="huge will not fit"):
         run("test", as_json=False)
-    assert "huge does not fit" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "huge does not fit" in said
+    assert "would hold it" in said
 
 
 def test_a_local_model_is_held_against_this_machine(
@@ -107,6 +111,16 @@ def test_a_local_model_is_held_against_this_machine(
     assert "of this machine's 8.0 GiB" in plan["models"][0]["reason"]
     monkeypatch.setattr("cli.commands.plan._machine_memory_bytes", lambda: 800 * 2**30)
     assert planned(capsys)["models"][0]["fits"] is True
+
+
+def test_models_that_fit_this_machine_one_by_one_may_not_fit_together(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "test", {"models": {"one": "mistral:7b", "two": {"model": "mistral:7b", "replicas": 2}}})
+    monkeypatch.setattr("cli.commands.plan._machine_memory_bytes", lambda: 12 * 2**30)
+    assert [model["fits"] for model in planned(capsys)["models"]] == [False, False]
+    monkeypatch.setattr("cli.commands.plan._machine_memory_bytes", lambda: 30 * 2**30)
+    assert [model["fits"] for model in planned(capsys)["models"]] == [True, True]
 
 
 def test_mistakes_of_the_config_are_told_as_everywhere(project: Path) -> None:

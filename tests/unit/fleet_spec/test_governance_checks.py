@@ -110,3 +110,11 @@ def test_an_old_key_belongs_to_the_one_that_took_its_place() -> None:
     assert owner_of("ci-previous", {"ci", "ci-previous"}) == "ci"
     assert owner_of("ci-previous", {"ci-previous"}) == "ci-previous"
     assert owner_of("ci", {"ci"}) == "ci"
+
+
+@pytest.mark.parametrize("pattern", [r"(?=secret)", r"(a)\1", "(", "[z-a]"])
+def test_a_pattern_that_the_router_cannot_use_is_told(pattern: str) -> None:
+    found = problems(privacy={"patterns": {"project": pattern, "good": r"PRJ-\d{6}"}})
+    assert list(found) == ["privacy.patterns.project"]
+    assert repr(pattern) in found["privacy.patterns.project"].message
+    assert "RE2" in found["privacy.patterns.project"].fix

@@ -131,8 +131,8 @@ class ScriptedEngine:
             while not writer.is_closing():
                 asked = await _read_request(reader)
                 await self._answer(asked, reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the test has ended
         finally:
             self._tasks.discard(task)
             writer.close()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,206 +14,28 @@ import pytest
 
 from agent_runtime.router import endpoint_state
 from agent_runtime.router.prompts.classifier import Classifier
-from agent_runtime.router.settings import Settings
-from fleet_spec.keys import hash_of, new_key
-from tests.unit.router.private_prompts import generated, labelled
-from tests.unit.router.rig import (
-    OLLAMA_DONE,
-    QUICK,
-    Rig,
-    Script,
-    Talk,
-    contract,
-    demand_quiet,
-    eventually,
-    ndjson,
-    ollama_line,
-    openai_chunk,
-    openai_end,
-    openai_usage,
-    openai_whole,
-    running,
-    sse,
+from tests.unit.router.fort import (
+    ASLEEP,
+    MARK,
+    PATHS,
+    PUBLIC,
+    SLEEPING,
+    Fort,
+    Mode,
+    answers,
+    cut_off,
+    error_within,
+    fort,
+    half,
+    hangs_up,
+    nonsense,
+    refuses,
+    silent,
+    slow,
 )
-from tests.unit.router.tiers import TierEngine
+from tests.unit.router.private_prompts import generated, labelled
 
 pytestmark = pytest.mark.unit
-
-MARK = "qzx"
-"""In every prompt that must stay; nothing else has it."""
-PUBLIC = "Which river flows through Vienna, and where does it end?"
-OUTSIDE_FIRST = ["commercial", "cloud", "local"]
-EVERYTHING = ["chat", "completion", "embedding", "vision", "tools"]
-LIMITS = replace(QUICK, connect_seconds=1.0, first_byte_seconds=0.25, idle_gap_seconds=0.25, probe_seconds=0.1)
-
-PATHS = {
-    "/v1/chat/completions": "messages",
-    "/api/chat": "messages",
-    "/v1/completions": "prompt",
-    "/api/generate": "prompt",
-    "/v1/embeddings": "input",
-    "/api/embed": "input",
-    "/api/embeddings": "prompt",
-    "/v1/responses": "input",
-}
-
-
-async def answers(talk: Talk) -> None:
-    """Says something in whatever shape it is asked for."""
-    path, body = talk.asked.path, talk.asked.json
-    if "embed" in path:
-        await talk.reply({"data": [{"index": 0, "embedding": [0.5]}], "embeddings": [[0.5]], "embedding": [0.5]})
-    elif path.startswith("/api/"):
-        text = {"response": "Hi"} if path == "/api/generate" else {}
-        lines = [ollama_line("Hi", **text), ollama_line("", **text, **OLLAMA_DONE)]
-        if body.get("stream", True):
-            await talk.stream(ndjson(*lines), content_type="application/x-ndjson")
-        else:
-            await talk.reply({**lines[0], **OLLAMA_DONE})
-    elif body.get("stream"):
-        await talk.stream(sse(openai_chunk(content="Hi"), openai_end(), openai_usage(), b"[DONE]"))
-    else:
-        await talk.reply(openai_whole())
-
-
-def refuses(status: str) -> Script:
-    async def script(talk: Talk) -> None:
-        await talk.reply({"error": {"message": "no"}}, status=status)
-
-    return script
-
-
-async def hangs_up(talk: Talk) -> None:
-    await talk.hang_up()
-
-
-async def cut_off(talk: Talk) -> None:
-    await talk.begin()
-    await talk.chunk(sse(openai_chunk(content="Hi")))
-    await talk.hang_up()
-
-
-async def half(talk: Talk) -> None:
-    await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
-    await talk.hang_up()
-
-
-async def nonsense(talk: Talk) -> None:
-    await talk.send(b"\x00\x01 what is this\r\n\r\n")
-    await talk.hang_up()
-
-
-async def silent(talk: Talk) -> None:
-    await talk.client_left.wait()
-
-
-async def slow(talk: Talk) -> None:
-    await asyncio.sleep(0.02)
-    await answers(talk)
-
-
-async def error_within(talk: Talk) -> None:
-    """Quotes what it was asked, as engines do."""
-    said = json.dumps(talk.asked.json)[:3000]
-    await talk.stream(sse({"error": {"message": f"cannot read: {said}", "code": 500}}))
-
-
-Chaos = Callable[["Fort"], Awaitable[None]]
-
-
-async def calm(_fort: Fort) -> None:
-    """Nothing happens beside the requests."""
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A way for things to go wrong."""
-
-    name: str
-    local: Script = answers
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Of the contract."""
-    key: str = "web"
-    chaos: Chaos = calm
-    public: bool = False
-    """Whether it is not the prompt that makes the request private."""
-    padding: int = 0
-    clients: int = 6
-    stopped: bool = False
-    """Whether the fleet's engines are not even there."""
-    break_classifier: bool = False
-
-
-@dataclass
-class Fort:
-    """The router, and who is around it."""
-
-    rig: Rig
-    local: list[TierEngine]
-    outside: dict[str, TierEngine]
-    data: dict[str, Any]
-    keys: dict[str, str]
-    secrets: Path
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def seen_outside(self) -> list[bytes]:
-        return [one.head + one.body for engine in self.outside.values() for one in engine.asked]
-
-
-@asynccontextmanager
-async def fort(tmp_path: Path, mode: Mode) -> AsyncIterator[Fort]:
-    local = [TierEngine(mode.local) for _ in range(2)]
-    outside = {"cloud": TierEngine(answers), "commercial": TierEngine(answers)}
-    for engine in [*local, *outside.values()]:
-        await engine.start()
-    entry = {"capabilities": EVERYTHING, "contextLength": 100_000}
-    models = {name: {**entry, "endpoints": [{"url": engine.url}]} for name, engine in zip("mn", local, strict=True)}
-    data = {**contract(models, {"best": {"m": 1.0, "n": 1.0}}), "budget": {"monthlyUsd": 1e9}}
-    data["routing"] = {"routine": OUTSIDE_FIRST, "complex": OUTSIDE_FIRST, "queue": {"waitSeconds": 0.2}}
-    price = {"inputUsdPerMillion": 1.0, "outputUsdPerMillion": 2.0}
-    data["tiers"] = {
-        tier: {
-            "secret": f"tier-{tier}",
-            "models": {
-                name: {
-                    **entry,
-                    "model": name if name == "n" else f"{tier}-model",
-                    "engine": "ollama" if tier == "cloud" else "openai",
-                    "tier": tier,
-                    "endpoints": [{"url": engine.url}],
-                    "price": price,
-                }
-                for name in ("m", "n", "best")
-            },
-        }
-        for tier, engine in outside.items()
-    }
-    plain = {name: new_key() for name in ("web", "own")}
-    data["keys"] = {
-        "web": {"hash": hash_of(plain["web"]), "priority": "high"},
-        "own": {"hash": hash_of(plain["own"]), "private": True},
-    }
-    for name, part in mode.parts.items():
-        data[name] = {**data.get(name, {}), **part}
-    secrets = tmp_path / "secrets"
-    secrets.mkdir(mode=0o700)
-    for tier in outside:
-        (secrets / f"tier-{tier}").write_text("-".join(("not", "a", "real", tier)))
-        (secrets / f"tier-{tier}").chmod(0o600)
-    if mode.stopped:
-        for engine in local:
-            await engine.stop()
-    settings = Settings(tmp_path / "fleet.json", secrets=secrets)
-    try:
-        async with running(tmp_path, data=data, settings=settings, limits=LIMITS) as rig:
-            yield Fort(rig, local, outside, data, plain, secrets)
-            await demand_quiet(rig)
-    finally:
-        for engine in [*local, *outside.values()]:
-            await engine.stop()
-
 
 # What happens meanwhile
 
@@ -281,10 +100,7 @@ async def retries_are_spent(fort: Fort) -> None:
         await asyncio.sleep(0.02)
 
 
-SLEEPING = {name: {"model": "tiny:1b", "engine": "llamacpp", "contextLength": 9999, "sleeps": True} for name in "mn"}
 FULL = {"queue": {"maxActivePerSlot": 1, "maxWaiting": 1, "waitSeconds": 0.05}}
-ASLEEP = {"queue": {"wakeSeconds": 0.1}}
-
 MODES = [
     Mode("all is well"),
     Mode("the fleet is down", stopped=True),
@@ -461,116 +277,3 @@ async def test_no_field_is_a_hiding_place(tmp_path: Path, place: dict[str, Any])
         headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
         await fortress.rig.client.post("/v1/chat/completions", json=body, headers=headers)
         assert fortress.seen_outside() == []
-
-
-# What the rules say while a request is on its way
-
-
-async def test_who_waits_while_the_rules_change_goes_by_the_new_ones(tmp_path: Path) -> None:
-    mode = Mode("waits", parts={"models": SLEEPING, "routing": {"routine": ["local", "cloud"], **ASLEEP}})
-    async with fort(tmp_path, mode) as fortress:
-        rig = fortress.rig
-        fortress.outside["cloud"].script = silent
-        headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
-        # Nobody may have a second request at the cloud: the next one waits there.
-        data = deepcopy(fortress.data)
-        data["routing"]["queue"] = {"maxActivePerSlot": 1, "waitSeconds": 5.0, "wakeSeconds": 0.2}
-        rig.write_contract(data)
-        await eventually(lambda: rig.router.fleet.tiers["cloud"].models["m"].limit == 1)
-        cloud = rig.router.fleet.tiers["cloud"].models["m"]
-        body = {"model": "m", "messages": [{"role": "user", "content": PUBLIC}]}
-        pin = {**headers, "X-Paddock-Tier": "cloud"}
-        first = asyncio.ensure_future(rig.client.post("/v1/chat/completions", json=body, headers=headers | pin))
-        await eventually(lambda: fortress.outside["cloud"].asked)
-        marked = {"model": "m", "messages": [{"role": "user", "content": f"{PUBLIC} {MARK}"}]}
-        second = asyncio.ensure_future(rig.client.post("/v1/chat/completions", json=marked, headers=headers | pin))
-        await eventually(lambda: cloud.line.size == 1)
-        rig.write_contract({**data, "privacy": {"default": "private"}})
-        assert (await second).status_code == 403
-        await first
-        assert not any(MARK.encode() in one for one in fortress.seen_outside())
-
-
-async def test_a_fallback_that_was_decided_by_old_rules_is_not_taken(tmp_path: Path) -> None:
-    gate = asyncio.Event()
-
-    async def fails_late(talk: Talk) -> None:
-        await gate.wait()
-        await talk.hang_up()
-
-    mode = Mode("late", local=fails_late, parts={"routing": {"routine": ["local", "cloud", "commercial"]}})
-    async with fort(tmp_path, mode) as fortress:
-        rig = fortress.rig
-        rig.router.account._limits = replace(LIMITS, first_byte_seconds=5.0)
-        body = {"model": "m", "messages": [{"role": "user", "content": f"{PUBLIC} {MARK}"}]}
-        headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
-        task = asyncio.ensure_future(rig.client.post("/v1/chat/completions", json=body, headers=headers))
-        await eventually(lambda: fortress.local[0].asked)
-        policy = rig.router.governance.policy
-        assert policy is not None
-        # A contract in between that changes nothing of the rules must not make it forget who decided.
-        rig.write_contract({**fortress.data, "stack": "other"})
-        await eventually(lambda: rig.router.governance.policy is not policy)
-        rig.write_contract({**fortress.data, "privacy": {"patterns": {"ours": MARK}}})
-        await eventually(lambda: policy.withdrawn)
-        gate.set()
-        assert (await task).status_code in (502, 504)
-        assert fortress.seen_outside() == []
-
-
-@pytest.mark.parametrize("first_good", [True, False])
-async def test_rules_that_cannot_be_used_leave_the_last_good_ones_in_force(tmp_path: Path, first_good: bool) -> None:
-    mode = Mode("bad rules", local=hangs_up, parts={"privacy": {"patterns": {"ours": "PRJ-[0-9]{6}"}}})
-    async with fort(tmp_path, mode) as fortress:
-        rig = fortress.rig
-        headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
-
-        async def leaves(text: str) -> bool:
-            before = len(fortress.seen_outside())
-            body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-            await rig.client.post("/v1/chat/completions", json=body, headers=headers)
-            return len(fortress.seen_outside()) > before
-
-        assert await leaves(PUBLIC)
-        if not first_good:
-            from agent_runtime.router.privacy_rules import PrivacyRules
-
-            rig.router.governance.privacy = PrivacyRules()
-        rig.write_contract({**fortress.data, "privacy": {"patterns": {"theirs": r"(?=look)\d"}}})
-        await eventually(lambda: rig.router.governance.privacy.problem)
-        assert not await leaves("Ask about PRJ-123456 please")
-        assert await leaves(PUBLIC) is first_good
-        problems = (await rig.client.get("/readyz")).json()["problems"]
-        assert any("privacy.patterns.theirs" in one for one in problems)
-        rig.write_contract({**fortress.data, "privacy": {}})
-        await eventually(lambda: rig.router.governance.privacy.problem is None)
-        assert await leaves(PUBLIC)
-        assert await leaves("Ask about PRJ-123456 please")
-
-
-async def test_rules_that_cannot_be_used_but_are_stricter_count_as_far_as_they_can(tmp_path: Path) -> None:
-    async with fort(tmp_path, Mode("stricter", local=hangs_up)) as fortress:
-        rig = fortress.rig
-        rig.write_contract({**fortress.data, "privacy": {"default": "private", "patterns": {"bad": "("}}})
-        await eventually(lambda: rig.router.governance.privacy.problem)
-        body = {"model": "m", "messages": [{"role": "user", "content": PUBLIC}]}
-        headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
-        assert (await rig.client.post("/v1/chat/completions", json=body, headers=headers)).status_code == 502
-        assert fortress.seen_outside() == []
-
-
-async def test_a_tier_whose_key_is_gone_is_not_shown_a_prompt_and_people_are_told(tmp_path: Path) -> None:
-    async with fort(tmp_path, Mode("no key")) as fortress:
-        rig = fortress.rig
-        headers = {"Authorization": f"Bearer {fortress.keys['web']}"}
-        body = {"model": "m", "messages": [{"role": "user", "content": PUBLIC}]}
-        for tier in fortress.outside:
-            (fortress.secrets / f"tier-{tier}").unlink()
-        await eventually(lambda: rig.router.governance.tier_problem)
-        reply = await rig.client.post("/v1/chat/completions", json=body, headers=headers)
-        assert (reply.status_code, reply.headers["x-paddock-tier"]) == (200, "local")
-        assert fortress.seen_outside() == []
-        assert "tier-cloud, tier-commercial" in (await rig.client.get("/readyz")).json()["problems"][0]
-        pinned = await rig.client.post("/v1/chat/completions", json=body, headers=headers | {"X-Paddock-Tier": "cloud"})
-        assert pinned.status_code == 503
-        assert "key" in pinned.json()["error"]["message"]

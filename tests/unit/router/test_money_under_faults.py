@@ -84,7 +84,7 @@ class Meter:
             pieces = [openai_chunk(content="word ") for _ in range(3)]
             await talk.stream(sse(*pieces, openai_end(), openai_usage(**self.count()), b"[DONE]"))
         else:
-            await talk.reply(openai_whole(**self.count()))
+            await talk.reply(openai_whole("Hi", **self.count()))
 
     async def _fail(self, talk: Talk, way: str) -> None:
         if way == "half":

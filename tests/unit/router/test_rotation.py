@@ -192,7 +192,8 @@ OWN_PATHS = ("/metrics", "/api/paddock/status", "/api/paddock/costs", "/api/padd
 
 async def test_each_scope_opens_its_own_doors_and_no_other(tmp_path: Path) -> None:
     scopes = {"talker": ["chat"], "watcher": ["metrics"], "boss": ["admin"]}
-    async with keyed(tmp_path, **{name: {"scopes": scope} for name, scope in scopes.items()}) as (rig, _, plain, _data):
+    keys: dict[str, Any] = {name: {"scopes": scope} for name, scope in scopes.items()}
+    async with keyed(tmp_path, **keys) as (rig, _, plain, _data):
         opened = {
             name: {path for path in OWN_PATHS if (await rig.client.get(path, headers=bearer(plain[name]))).is_success}
             for name in scopes

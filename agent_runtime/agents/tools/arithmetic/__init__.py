@@ -1,0 +1,1 @@
+"""Reads and computes expressions: exact fractions, numbers of 50 digits, and units."""

@@ -1,0 +1,1 @@
+"""What `paddock plan` finds out, and the forms in which it tells it."""
