@@ -6,6 +6,7 @@ Everything that a request, or an attempt at one, has used passes here once, when
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from agent_runtime.router.asked import Asked
     from agent_runtime.router.routing import Decision
     from agent_runtime.router.sending import Sending
+    from agent_runtime.router.traces import RequestTrace
 
 
 def _no_way(asked: Asked) -> Decision:
@@ -241,6 +243,8 @@ class Account:
             )
         if asked.decision.assignment is not None:
             self._count_arm(asked, asked.decision.assignment, end, seconds, usd)
+        if asked.trace is not None:
+            self._end_trace(asked.trace, asked, end, usd)
         self.log.access(
             request_id=request.id,
             path=request.path,
@@ -254,6 +258,22 @@ class Account:
             usd=usd,
             first_byte_seconds=None if first is None else first - request.started,
             usage=usage,
+        )
+
+    def _end_trace(self, trace: RequestTrace, asked: Asked, end: End, usd: float) -> None:
+        endpoint = None if end.replica is None else end.replica.endpoint
+        trace.end(
+            status=end.status,
+            tier=asked.model.tier,
+            model=asked.model.entry.model,
+            provider=asked.model.entry.engine,
+            host="" if endpoint is None else endpoint.host,
+            port=0 if endpoint is None else endpoint.port,
+            reason=asked.decision.reason or asked.decision.kind,
+            usage=end.usage,
+            usd=usd,
+            first_byte_seconds=None if end.first_byte_at is None else end.first_byte_at - asked.request.started,
+            finished_unix_seconds=time.time(),
         )
 
     def _count_arm(self, asked: Asked, assignment: Assignment, end: End, seconds: float, usd: float) -> None:

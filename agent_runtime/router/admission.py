@@ -217,6 +217,14 @@ class Admission:
             question=question,
             books=entry.operation is not local.SHOW,
         )
+        if router.traces is not None and asked.books:
+            asked.trace = router.traces.begin(
+                entry.operation.name,
+                str(entry.body["model"]),
+                entry.body,
+                entry.wishes.trace_parent,
+                streamed=decision.call.streamed,
+            )
         Exchange(router.account, asked, decision.replica).start()
 
     def _name(self, entry: Entry, decision: Decision) -> None:

@@ -16,6 +16,7 @@ from agent_runtime.router.limits import Limits
 from agent_runtime.router.money.purse import Reservation
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision
+from agent_runtime.router.traces import RequestTrace
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Asked:
     """What the cache knows it by; None where the cache has nothing to do with it."""
     reservation: Reservation | None = None
     """Money that is set aside for the attempt that is under way."""
+    trace: RequestTrace | None = None
+    """Its span, where somebody collects traces."""
     books: bool = True
     """Whether what it uses is charged: a question about a model is not."""
     model: ModelState = field(init=False)

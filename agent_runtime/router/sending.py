@@ -182,7 +182,8 @@ class Sending:
             return
         self._upstream = connection
         call = self._asked.call
-        connection.ask(b"POST", call.path, call.body, self)
+        trace = self._asked.trace
+        connection.ask(b"POST", call.path, call.body, self, b"" if trace is None else trace.header)
         if self._paused and connection.transport is not None:
             connection.transport.pause_reading()
 

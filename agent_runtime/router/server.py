@@ -17,6 +17,7 @@ from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.service import Router
 from agent_runtime.router.settings import Settings
+from agent_runtime.router.traces import Traces
 from agent_runtime.router.workers import run_workers
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
@@ -73,8 +74,9 @@ async def _run(source: ContractFile, contract: FleetContract, settings: Settings
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
+    traces = Traces.from_environment()
     governance = Governance.of(settings, contract, log)
-    router = Router(source, contract, limits, log, governance, settings.seat, on_orphaned=stop.set)
+    router = Router(source, contract, limits, log, governance, settings.seat, on_orphaned=stop.set, traces=traces)
     # What is there now stays: collections need not go through it again and again, nor after every few requests.
     gc.collect()
     gc.freeze()

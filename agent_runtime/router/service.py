@@ -23,6 +23,7 @@ from agent_runtime.router.log import Log, where
 from agent_runtime.router.metrics import Metrics
 from agent_runtime.router.probes import Prober
 from agent_runtime.router.request import Request
+from agent_runtime.router.traces import Traces
 from agent_runtime.router.workers import Seat
 from fleet_spec.contract import FleetContract
 
@@ -39,6 +40,7 @@ class Router:
         governance: Governance | None = None,
         seat: Seat | None = None,
         on_orphaned: Callable[[], None] | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """Make a router in the running event loop.
 
@@ -49,6 +51,7 @@ class Router:
             log: Where events go.
             governance: Keys and rules; nobody is asked for a key without any.
             seat: Which of several workers this is.
+            traces: Where spans go; nowhere without any.
             on_orphaned: Called where the parent of several workers has ended.
         """
         self.limits = limits
@@ -57,6 +60,7 @@ class Router:
         self.governance = governance or Governance.ungoverned(log)
         self.fleet = FleetState(self.governance.tier_key)
         self.seat = seat
+        self.traces = traces
         self.draining = False
         self.connections: set[ClientConnection] = set()
         self.contract_problem: str | None = None
@@ -128,6 +132,8 @@ class Router:
         for endpoint in self.fleet.endpoints.values():
             endpoint.close_idle()
         await self.governance.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
         # One more turn of the loop, in which the closed connections are told so.
         await asyncio.sleep(0)
         self.log.event("stopped", cut_off=cut_off)

@@ -130,12 +130,13 @@ class UpstreamConnection(asyncio.Protocol):
         """The server has been reached."""
         self.transport = transport  # type: ignore[assignment]
 
-    def ask(self, method: bytes, path: str, body: bytes, handler: ReplyHandler) -> None:
+    def ask(self, method: bytes, path: str, body: bytes, handler: ReplyHandler, trace_parent: bytes = b"") -> None:
         """Send a request; ``handler`` gets the answer. ``path`` is one of the engine's own."""
         endpoint = self.endpoint
         head = f"{endpoint.base_path}{path} HTTP/1.1\r\n".encode("latin-1", "replace")
         length = b"Content-Length: %d\r\n\r\n" % len(body) if method == b"POST" else b"\r\n"
-        self._send(b"%b %b%b%b" % (method, head, endpoint.head_lines(), length), body, handler)
+        trace = b"traceparent: %b\r\n" % trace_parent if trace_parent else b""
+        self._send(b"%b %b%b%b%b" % (method, head, endpoint.head_lines(), trace, length), body, handler)
 
     def _send(self, head: bytes, body: bytes, handler: ReplyHandler) -> None:
         assert self.transport is not None  # noqa: S101 - send follows connection_made

@@ -20,6 +20,7 @@ from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log
 from agent_runtime.router.service import Router
 from agent_runtime.router.settings import Settings
+from agent_runtime.router.traces import Traces
 
 QUICK = Limits(
     connect_seconds=5,
@@ -289,6 +290,7 @@ async def running(
     limits: Limits = QUICK,
     data: dict[str, Any] | None = None,
     settings: Settings | None = None,
+    traces: Traces | None = None,
     **entry: Any,
 ) -> AsyncIterator[Rig]:
     """A router for one model, ``m``, with one replica for each script; or for the contract in ``data``.
@@ -307,7 +309,7 @@ async def running(
     lines: list[str] = []
     log, loaded = Log(lines.append), source.load()
     governance = None if settings is None else Governance.of(settings, loaded, log)
-    router = Router(source, loaded, limits, log, governance)
+    router = Router(source, loaded, limits, log, governance, traces=traces)
     port = await router.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
         try:

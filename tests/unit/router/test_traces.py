@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.traces import RequestTrace, Traces
 from fleet_spec.errors import BadInputError
+from tests.unit.router.rig import Talk, openai_whole, running
 
 pytestmark = pytest.mark.unit
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -129,3 +131,39 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(BadInputError, match=r"paddock\[otel\]"):
         Traces.from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
+
+
+async def test_every_question_to_a_model_is_a_span_that_the_engine_s_belong_to(
+    tmp_path: Path, traces: Traces, exporter: InMemorySpanExporter
+) -> None:
+    async def answers(talk: Talk) -> None:
+        await talk.reply(openai_whole())
+
+    async with running(tmp_path, answers, traces=traces) as rig:
+        reply = await rig.client.post(
+            "/v1/chat/completions",
+            json={"model": "m", "messages": [{"role": "user", "content": "Hello"}]},
+            headers={"traceparent": PARENT.decode()},
+        )
+        assert reply.status_code == 200
+        await rig.client.get("/v1/models")
+        (span,) = exporter.get_finished_spans()
+        found = dict(span.attributes or {})
+        assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (7, 2)
+        assert (found["paddock.tier"], found["server.port"]) == ("local", rig.engine.port)
+        assert span.parent is not None
+        assert span.context is not None
+        assert f"{span.context.span_id:016x}".encode() in rig.engine.asked[0].head
+        assert b"0af7651916cd43dd8448eb211c80319c" in rig.engine.asked[0].head
+
+
+async def test_a_request_that_fails_is_a_span_too(
+    tmp_path: Path, traces: Traces, exporter: InMemorySpanExporter
+) -> None:
+    async def breaks(talk: Talk) -> None:
+        await talk.hang_up()
+
+    async with running(tmp_path, breaks, traces=traces) as rig:
+        assert (await rig.chat()).status_code == 502
+        (span,) = exporter.get_finished_spans()
+        assert not span.status.is_ok
