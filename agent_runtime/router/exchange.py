@@ -10,7 +10,7 @@ from agent_runtime.router.dialects.errors import BadReplyError, RequestError
 from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.fleet_state import Replica
 from agent_runtime.router.http_head import ReplyHead, head_for_client, parse_reply_head
-from agent_runtime.router.sending import Sending
+from agent_runtime.router.placing import Placing
 from agent_runtime.router.upstream import BodySink
 from agent_runtime.router.ways import deliver
 
@@ -19,7 +19,7 @@ _UNUSABLE: Final = "the model server reported an error, or an answer that cannot
 """In place of the engine's own words, which may quote a prompt."""
 
 
-class Exchange(Sending):
+class Exchange(Placing):
     """A request on its way. It ends once: answered, refused, or left by its client."""
 
     __slots__ = ()
