@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_runtime.router.dialects.errors import RequestError
-from agent_runtime.router.dialects.images import shows_images
+from agent_runtime.router.dialects.images import may_show_images, shows_images
 from agent_runtime.router.dialects.operations import (
     Operation,
 )
@@ -28,13 +28,13 @@ def outside_of(fleet: FleetState, name: str, arms: list[tuple[ModelState, float]
 
 
 def able_arms(
-    name: str, arms: list[tuple[ModelState, float]], operation: Operation, body: Mapping[str, Any]
+    name: str, arms: list[tuple[ModelState, float]], operation: Operation, raw: bytes, body: Mapping[str, Any]
 ) -> tuple[list[tuple[ModelState, float]], RequestError | None]:
     """The arms that can do what is asked, or why none of them can."""
     able = [arm for arm in arms if can(arm[0], operation)]
     if not able:
         return [], inability(name, operation.name, arms[0][0]) if arms else None
-    if shows_images(operation.dialect, body):
+    if may_show_images(raw) and shows_images(operation.dialect, body):
         seeing = [arm for arm in able if sees(arm[0])]
         return seeing, None if seeing else inability(name, "images", able[0][0])
     return able, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from agent_runtime.router.dialects.errors import RequestError, error_body
 from agent_runtime.router.guard import lines_for_page
@@ -55,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client. It is read while a request is answered, so that a leaving client is seen."""
 
     __slots__ = (
+        "_address",
         "_app",
         "_busy",
         "_closing",
@@ -77,6 +78,7 @@ class ClientConnection(asyncio.Protocol):
         self._reader = RequestReader(app.limits, loop, self._pipeline, self._say_continue)
         self._busy = False
         self._closing = False
+        self._address: str | None = None
         self._deadline = NEVER
         """When a connection without a request is closed."""
         self._reading_paused = False
@@ -124,8 +126,10 @@ class ClientConnection(asyncio.Protocol):
     @property
     def address(self) -> str:
         """Where the client is, as far as its connection tells."""
-        name: object = self.transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) and name else ""  # pyright: ignore[reportUnknownArgumentType]
+        if self._address is None:
+            name: Any = self.transport.get_extra_info("peername")
+            self._address = str(name[0]) if name else ""
+        return self._address
 
     # Requests
 

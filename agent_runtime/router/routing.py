@@ -107,7 +107,7 @@ def route(
         raise unknown_model(fleet, name)
     if caller.models:
         caller.demand_model(name, [model.name for model, _ in arms])
-    able, unable = able_arms(name, arms, operation, body)
+    able, unable = able_arms(name, arms, operation, raw, body)
     if unable is not None and not outside:
         raise unable
     local, assignment = None, None

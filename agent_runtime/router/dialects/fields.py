@@ -89,9 +89,9 @@ def check_fields(body: Mapping[str, Any], kinds: Mapping[str, Kind], prefix: str
     Raises:
         RequestError: as for :func:`check`.
     """
-    for name, kind in kinds.items():
-        value = body.get(name)
-        if value is not None:
+    for name, value in body.items():
+        kind = kinds.get(name)
+        if kind is not None and value is not None:
             check(value, kind, prefix + name)
 
 
