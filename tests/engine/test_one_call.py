@@ -13,7 +13,7 @@ import pytest
 from tests.engine.checkout import COMMAND_TIMEOUT_SECONDS, Checkout
 from tests.programs import REPOSITORY
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 QUESTION = "How high is Mount Elbrus?"
 
 

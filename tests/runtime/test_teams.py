@@ -21,7 +21,7 @@ from tests.runtime.conftest import RouterFor, contract
 CONTEXT_LENGTH = 1024
 """Less than the server has: replies stay short, and work has to be cut to be handed on."""
 
-pytestmark = [pytest.mark.runtime, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.runtime, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
