@@ -36,6 +36,8 @@ from tests.programs import packaged_weights  # noqa: E402 - the checkout's own
 CONTEXT = 2048
 SLOTS = 2
 TOKENS = 64
+_FRESH = httpx.Limits(max_keepalive_connections=0)
+"""llama.cpp closes a connection after some requests, and whoever asks straight may find it closed just then."""
 SENTENCES = ("The sky was grey over the harbour. ", "A clerk counted the boxes twice. ", "Nobody had seen the letter. ")
 
 
@@ -129,7 +131,7 @@ def stream(client: httpx.Client, url: str, messages: list[dict[str, str]], token
 
 def throughput(url: str, clients: int, requests: int) -> float:
     """Tokens a second of all clients together."""
-    with httpx.Client(trust_env=False) as client, ThreadPoolExecutor(clients) as pool:
+    with httpx.Client(trust_env=False, limits=_FRESH) as client, ThreadPoolExecutor(clients) as pool:
         began = time.perf_counter()
         asked = [[{"role": "user", "content": f"Tell me about the number {number}."}] for number in range(requests)]
         found = list(pool.map(lambda messages: stream(client, url, messages, TOKENS), asked))
@@ -145,7 +147,7 @@ def conversations(count: int) -> list[str]:
 def first_tokens(url: str, count: int, turns: int) -> list[float]:
     """TTFT of the later turns of conversations that go on by turns."""
     seconds: list[float] = []
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, limits=_FRESH) as client:
         beginnings = conversations(count)
         for turn in range(turns + 1):
             for text in beginnings:
