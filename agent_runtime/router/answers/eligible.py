@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -13,6 +14,8 @@ _TEXTS: Final = frozenset({"chat", "generate", "completions"})
 _STATEFUL: Final = ("store", "web_search_options", "audio", "previous_response_id", "conversation")
 """What makes a request do, or read, something beyond the model: keep the answer at the provider, search the web,
 make sounds that expire there, go on from a state kept there."""
+_DURATION: Final = re.compile(r"-?\d+(\.\d+)?|-?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+")
+"""A number of seconds, or a duration as Go has it."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp's word for "take another one each time", which a seed of -1 becomes there and in Ollama."""
 
@@ -30,7 +33,7 @@ def is_cacheable(operation: Operation, body: Mapping[str, Any], *, sampled: bool
             return False
     elif operation.name not in _EMBEDDINGS:
         return False
-    if any(body.get(name) for name in _STATEFUL) or _unloads(body.get("keep_alive")):
+    if any(body.get(name) for name in _STATEFUL) or _acts(body.get("keep_alive")):
         return False
     return all(tool.get("type", "function") == "function" for tool in sections(body.get("tools"))) and not any(
         _shows_elsewhere(message) for message in sections(body.get("messages"))
@@ -61,8 +64,12 @@ def _only_loads(operation: Operation, body: Mapping[str, Any]) -> bool:
     return not body.get("messages" if operation.name == "chat" else "prompt")
 
 
-def _unloads(keep_alive: object) -> bool:
-    return keep_alive is not None and str(keep_alive).rstrip("hmsuµn") in ("0", "0.0")
+def _acts(keep_alive: object) -> bool:
+    """Whether it does more than keep the model: it unloads it, or is no duration, which Ollama refuses."""
+    if keep_alive is None:
+        return False
+    text = str(keep_alive)
+    return _DURATION.fullmatch(text) is None or text.rstrip("hmsuµn") in ("0", "0.0")
 
 
 def _shows_elsewhere(message: Mapping[str, Any]) -> bool:

@@ -107,3 +107,12 @@ def test_requests_that_do_more_than_ask_a_model_never_come_from_the_cache(
 )
 def test_an_answer_has_a_choice_for_each_prompt_and_each_n(body: dict[str, Any], choices: int) -> None:
     assert expected_choices(body) == choices
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "kept"),
+    [("5m", True), (300, True), (-1, True), ("1h30m", True), ("soon", False), ("", False), ("0s", False), (0, False)],
+)
+def test_a_wish_to_keep_the_model_that_is_none_is_left_to_the_engine_to_refuse(keep_alive: object, kept: bool) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "options": {"temperature": 0}}
+    assert is_cacheable(OLLAMA_CHAT, {**body, "keep_alive": keep_alive}, sampled=False) is kept
