@@ -79,7 +79,8 @@ def test_the_production_fleet_lives_its_whole_life(production: ClusterStack, cli
     production.write(prod_config(models={**models, "mistral": {**models["mistral"], "keepAlive": "1h"}}))
     with recording(client, "apps/v1", "StatefulSet", NAMESPACE, labels=f"{MODEL}mistral") as states:
         production.up()
-    assert {one["spec"]["replicas"] for state in states for one in state} == {4}
+    # The cluster's own scaler may take it back step by step meanwhile; the stack's number, two, is never written.
+    assert min(one["spec"]["replicas"] for state in states for one in state) > 2
     assert states[-1][0]["spec"]["template"]["spec"]["containers"][0]["env"]
 
     # A swap: at no moment is there nobody behind the model's address, and the old servers go last.
