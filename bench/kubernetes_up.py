@@ -9,7 +9,7 @@ the engine, its state and the program. In one run, each from nothing:
 - Paddock's program the ways that `paddock up` chooses: for small fleets, and for large ones, whose state is written
   once.
 
-    python bench/kubernetes_up.py [--models 100] [--rounds 1]
+    python bench/kubernetes_up.py [--models 100] [--rounds 1] [--preview]
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RUN = """
 import sys
 sys.path.insert(0, {bench!r})
 from kubernetes_up import bring_up
-bring_up({kind!r}, {models})
+bring_up({kind!r}, {models}, preview={preview})
 """
 
 
@@ -65,17 +65,17 @@ WAYS = (
 )
 
 
-def bring_up(kind: str, models: int) -> None:
-    """Bring the fleet up in this process, and print how many resources the state has and how long it took."""
+def bring_up(kind: str, models: int, *, preview: bool) -> None:
+    """Bring the fleet up in this process, or preview that; print how many resources it is and how long it took."""
     from pulumi import automation
 
     program = ours(models) if kind == "ours" else bare(run_program(ours(models)))
     workspace = automation.LocalWorkspaceOptions(work_dir=str(Path.cwd()))
     stack = automation.create_or_select_stack("bench", "paddock", program, opts=workspace)
     begun = time.perf_counter()
-    result = stack.up()
+    changes = stack.preview().change_summary if preview else stack.up().summary.resource_changes
     took = time.perf_counter() - begun
-    print(sum((result.summary.resource_changes or {}).values()), took)
+    print(sum((changes or {}).values()), took)
 
 
 def environment(home: Path, engine: Path, way: Way) -> Mapping[str, str]:
@@ -102,7 +102,7 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measure(way: Way, models: int, engine: Path) -> tuple[int, float, float]:
+def measure(way: Way, models: int, engine: Path, *, preview: bool) -> tuple[int, float, float]:
     """Bring the fleet up from nothing in a process of its own.
 
     Returns:
@@ -114,7 +114,11 @@ def measure(way: Way, models: int, engine: Path) -> tuple[int, float, float]:
         (home / "work").mkdir()
         before = processor_seconds()
         done = subprocess.run(
-            [sys.executable, "-c", RUN.format(bench=str(ROOT / "bench"), kind=way.program, models=models)],
+            [
+                sys.executable,
+                "-c",
+                RUN.format(bench=str(ROOT / "bench"), kind=way.program, models=models, preview=preview),
+            ],
             cwd=home / "work",
             env=environment(home, engine, way),
             capture_output=True,
@@ -135,23 +139,24 @@ def main() -> int:
     parser.add_argument("--models", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--ways", type=int, nargs="+", choices=range(len(WAYS)), default=range(len(WAYS)))
+    parser.add_argument("--preview", action="store_true", help="only preview; of the ways, the first and the fourth")
     options = parser.parse_args()
     engine = find_engine(Project(ROOT), install=False)
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     print(f"Pulumi {engine.version}, Python {platform.python_version()}, {machine}, {options.models} models, ", end="")
     print(f"rounds: {options.rounds}.\n")
-    ways = [WAYS[number] for number in options.ways]
+    ways = [WAYS[0], WAYS[3]] if options.preview else [WAYS[number] for number in options.ways]
     times: dict[str, list[float]] = {way.name: [] for way in ways}
     works: dict[str, list[float]] = {way.name: [] for way in ways}
     counts: dict[str, int] = {}
     for _ in range(options.rounds):
         for way in ways:
-            counts[way.name], took, work = measure(way, options.models, engine.binary)
+            counts[way.name], took, work = measure(way, options.models, engine.binary, preview=options.preview)
             times[way.name].append(took)
             works[way.name].append(work)
             print(f"{took:7.1f} s, {work:7.1f} s of the processor  {way.name}", file=sys.stderr, flush=True)
     floor = statistics.median(works[ways[0].name])
-    print("| way | resources | up | of the processor | beside the first |")
+    print(f"| way | resources | {'preview' if options.preview else 'up'} | of the processor | beside the first |")
     print("|---|---|---|---|---|")
     for way in ways:
         took, work = statistics.median(times[way.name]), statistics.median(works[way.name])
