@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.options import JsonOption, ModelOption, StackOption
+
 
 class _AskByDefault(TyperGroup):
     """A group whose first command may be left out: ``paddock agent "question"``."""
@@ -26,15 +28,12 @@ agent_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_Stack = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
-
 
 @agent_app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What it is to do; - reads it from standard input.")],
-    stack: _Stack = "dev",
-    model: Annotated[str | None, typer.Option("--model", "-m", help="A model or alias of the fleet.")] = None,
+    stack: StackOption = "dev",
+    model: ModelOption = None,
     tool: Annotated[
         list[str] | None, typer.Option(help="calculation, web_search, run_python ...; may be given again.")
     ] = None,
@@ -45,7 +44,7 @@ def ask(
     instructions: Annotated[str, typer.Option(help="What stands before the question.")] = "",
     max_steps: Annotated[int, typer.Option(help="How often the model may be asked.", min=1)] = 12,
     temperature: Annotated[float, typer.Option(help="0 gives the likeliest answer.", min=0, max=2)] = 0.7,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Work on a question with tools. `ask` may be left out."""
     from cli.commands.agent import Question, ask_agent
@@ -68,11 +67,11 @@ def ask(
 
 @agent_app.command("eval")
 def evaluate(
-    stack: _Stack = "dev",
+    stack: StackOption = "dev",
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="A model or alias; may be given again. Default: all.")
     ] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score the fleet's models as agents: arithmetic, lookups, several steps, extraction, repair."""
     from cli.commands.agent import evaluate_models

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from cli.options import JsonOption, StackOption
+
 keys_app = typer.Typer(help="Keys that clients show to the router.", no_args_is_help=True, rich_markup_mode=None)
 
-_StackOption = Annotated[str, typer.Option("--stack", "-s", help="The stack: dev stands for Pulumi.dev.yaml.")]
-_JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 _WriteOption = Annotated[bool, typer.Option("--write", help="Write the change into the stack's file.")]
 _NameArgument = Annotated[str, typer.Argument(help="The key's name, which logs and bills show.")]
 
@@ -17,7 +17,7 @@ _NameArgument = Annotated[str, typer.Argument(help="The key's name, which logs a
 @keys_app.command("new")
 def new_key(
     name: _NameArgument,
-    stack: _StackOption = "dev",
+    stack: StackOption = "dev",
     scope: Annotated[
         list[str] | None, typer.Option(help="chat, admin or metrics; may be given again. Default: chat.")
     ] = None,
@@ -31,7 +31,7 @@ def new_key(
     private: Annotated[bool, typer.Option("--private", help="Whatever it asks stays in the fleet.")] = False,
     expires: Annotated[str | None, typer.Option(help="The day (UTC) from which it is refused: 2027-01-31.")] = None,
     write: _WriteOption = False,
-    as_json: _JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a key. It is printed once, alone on stdout; the stack's file keeps a hash of it."""
     from cli.commands.keys import new
@@ -53,7 +53,7 @@ def new_key(
 
 
 @keys_app.command("list")
-def list_keys(stack: _StackOption = "dev", as_json: _JsonOption = False) -> None:
+def list_keys(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
     """The keys in the stack's file: what they may do, and until when."""
     from cli.commands.keys import list_keys as run
 
@@ -62,7 +62,7 @@ def list_keys(stack: _StackOption = "dev", as_json: _JsonOption = False) -> None
 
 @keys_app.command("revoke")
 def revoke_key(
-    name: _NameArgument, stack: _StackOption = "dev", write: _WriteOption = False, as_json: _JsonOption = False
+    name: _NameArgument, stack: StackOption = "dev", write: _WriteOption = False, as_json: JsonOption = False
 ) -> None:
     """Take a key out of the stack's file."""
     from cli.commands.keys import revoke
@@ -73,10 +73,10 @@ def revoke_key(
 @keys_app.command("rotate")
 def rotate_key(
     name: _NameArgument,
-    stack: _StackOption = "dev",
+    stack: StackOption = "dev",
     overlap_hours: Annotated[float, typer.Option(help="How long the old key stays good.", min=0, max=8760)] = 168,
     write: _WriteOption = False,
-    as_json: _JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a new key for a name. The old one stays good for a while."""
     from cli.commands.keys import rotate
