@@ -11,6 +11,7 @@ from typing import Any, TypedDict, cast
 
 import httpx
 
+from agent_runtime.authorization import authorization
 from fleet_spec.errors import BadInputError, PaddockError
 
 HTTP_UNAUTHORIZED = 401
@@ -185,8 +186,7 @@ class ChatClient:
             raise ReplyError(f"the reply from {self._url} broke off: {error}") from error
 
     def _post(self, body: dict[str, Any]) -> AbstractContextManager[httpx.Response]:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key is not None else {}
-        return self._http.stream("POST", f"{self._url}/chat/completions", json=body, headers=headers)
+        return self._http.stream("POST", f"{self._url}/chat/completions", json=body, headers=authorization(self._key))
 
     def _found_key(self) -> bool:
         find, self._find_key = self._find_key, None

@@ -12,15 +12,15 @@ import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
+from agent_runtime.authorization import KEY_VARIABLE, authorization
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.governance_spec import Priority
 
-Priority = Literal["high", "normal", "low"]
-KEY_VARIABLE = "PADDOCK_API_KEY"
 COSTS_PATH = "/api/paddock/costs"
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _REPLY_TIMEOUT_SECONDS = 600.0
@@ -93,7 +93,7 @@ class CostOptimizedLLMService:
             raise BadInputError(f"the router's address {url!r} is none. fix: such as http://127.0.0.1:8080")
         self.url = url.rstrip("/").removesuffix("/v1")
         key = api_key or os.environ.get(KEY_VARIABLE)
-        self._headers = {} if not key else {"Authorization": f"Bearer {key}"}
+        self._headers = authorization(key)
         self._transport = transport
         self._client = self._new_client()
 

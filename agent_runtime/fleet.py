@@ -17,10 +17,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from agent_runtime.authorization import KEY_FILE_VARIABLE, KEY_VARIABLE
 from agent_runtime.discovery import ContractFile
 from agent_runtime.finding import (
-    KEY_FILE_VARIABLE,
-    KEY_VARIABLE,
     ROUTER_URL_VARIABLE,
     contract_of_stack,
     find_source,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from agent_runtime.authorization import KEY_VARIABLE
 from agent_runtime.fleet import Fleet
 from cli.contract import read_contract
 from cli.project import Project, find_project
-from cli.router_access import KEY_VARIABLE, require_way, stack_key
+from cli.router_access import require_way, stack_key
 from components.local.paths import default_key_path
 from fleet_spec.contract import FleetContract
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from agent_runtime.authorization import KEY_VARIABLE
 from agent_runtime.chat_client import ChatClient
+from agent_runtime.finding import ROUTER_URL_VARIABLE
 from cli.contract import read_secret_outputs
 from cli.project import Project, find_project
 from components.local.paths import default_key_path
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError
 
-KEY_VARIABLE = "PADDOCK_API_KEY"
-URL_VARIABLE = "PADDOCK_ROUTER_URL"
 FORWARDED_PORT = 8080
 _ROUTER_KEY = "router"
 """What the router's key is called in the output ``fleetSecrets``."""
@@ -24,7 +24,7 @@ def router_url(contract: FleetContract) -> str | None:
 
     None for a fleet on a cluster that has no way in.
     """
-    named = os.environ.get(URL_VARIABLE)
+    named = os.environ.get(ROUTER_URL_VARIABLE)
     if named:
         return named.rstrip("/").removesuffix("/v1")
     if contract.target == "kubernetes":
@@ -37,7 +37,7 @@ def how_to_reach(contract: FleetContract) -> list[str]:
     namespace = (urlsplit(contract.router.url).hostname or "").split(".")[1]  # router.NAMESPACE.svc.DOMAIN
     return [
         f"kubectl --namespace {namespace} port-forward service/router {FORWARDED_PORT}:80",
-        f"export {URL_VARIABLE}=http://127.0.0.1:{FORWARDED_PORT}",
+        f"export {ROUTER_URL_VARIABLE}=http://127.0.0.1:{FORWARDED_PORT}",
     ]
 
 

@@ -157,6 +157,9 @@ class RoutingSpec(SpecPart):
         return self
 
 
+Priority = Literal["high", "normal", "low"]
+"""Who goes first where requests wait, and who may still spend past the soft limit of a budget."""
+
 Scope = Literal["chat", "admin", "metrics"]
 """What a key may do: ask models; change what the fleet holds; read metrics and costs."""
 
@@ -175,7 +178,7 @@ class KeySpec(SpecPart):
     """What it may spend in a calendar month (UTC), all tiers together. Default: no limit of its own."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
     """The highest that its requests may ask for with ``X-Paddock-Priority``, and what they have without it."""
     private: bool = False
     """Whatever it asks is private."""

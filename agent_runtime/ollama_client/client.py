@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, cast
 import httpx
 import ollama
 
+from agent_runtime.authorization import authorization
 from agent_runtime.ollama_client import requests as shared
 from agent_runtime.ollama_client.errors import (
     OllamaCutOffError,
@@ -63,7 +64,7 @@ class OllamaLLMClient:
         """What :meth:`refresh` found last."""
         wishes: dict[str, Any] = {
             "timeout": shared.timeout(timeout_seconds),
-            "headers": shared.headers(api_key),
+            "headers": authorization(api_key),
             "trust_env": through_proxies,
             "transport": transport,
         }

@@ -35,11 +35,6 @@ def timeout(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT_SECONDS, seconds))
 
 
-def headers(api_key: str | None) -> dict[str, str]:
-    """What a request shows to a router that asks for a key."""
-    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
-
-
 def pause_seconds(attempt: int) -> float:
     """How long to wait before the next attempt, the first being 0."""
     return FIRST_PAUSE_SECONDS * 2**attempt

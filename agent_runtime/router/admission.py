@@ -14,6 +14,7 @@ from agent_runtime.router.access.rates import FREE, Passage
 from agent_runtime.router.administration import Administration, is_administration
 from agent_runtime.router.answers import Answerer, Question, Replay
 from agent_runtime.router.asked import Asked
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object
@@ -24,7 +25,7 @@ from agent_runtime.router.http_head import header_lines
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.own_paths import OWN_PATHS
 from agent_runtime.router.pending import Pending
-from agent_runtime.router.policy import BYTES_PER_TOKEN, Classified, Policy, Seen
+from agent_runtime.router.policy import BYTES_PER_TOKEN, Policy
 from agent_runtime.router.request import Request
 from agent_runtime.router.routing import Decision, route
 from agent_runtime.router.wishes import NO_WISHES, Wishes, wishes_of
@@ -45,7 +46,7 @@ class Entry:
     caller: Caller
     wishes: Wishes
     passage: Passage = FREE
-    seen: Classified | None = None
+    seen: Classification | None = None
     """What a look at its prompt has told, where that was done beside the event loop."""
 
 
@@ -180,7 +181,11 @@ class Admission:
         router, request = self._router, asked.request
         if asked.operation is local.SHOW:
             return local.show(router, request)
-        pinned = Seen(private=True, complex=False, reasons=(asked.decision.reason,)) if asked.decision.private else None
+        pinned = (
+            Classification(private=True, complex=False, reasons=(asked.decision.reason,))
+            if asked.decision.private
+            else None
+        )
         return route(
             router.fleet,
             asked.operation,

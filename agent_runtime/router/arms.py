@@ -12,7 +12,7 @@ from agent_runtime.router.dialects.operations import (
 )
 from agent_runtime.router.experiments.draw import Assignment, assign
 from agent_runtime.router.fleet_state import FleetState, ModelState
-from agent_runtime.router.resolve import forms
+from agent_runtime.router.model_names import forms
 from fleet_spec.governance_spec import Tier
 
 

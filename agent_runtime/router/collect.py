@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from agent_runtime.router.asked import Asked
 from agent_runtime.router.buffers import SMALL_BYTES
 from agent_runtime.router.delivery import Delivery, Fault
@@ -15,10 +13,8 @@ from agent_runtime.router.dialects.operations import engine_dialect
 from agent_runtime.router.dialects.replies import ReplyTranslator
 from agent_runtime.router.dialects.too_long import engine_error
 from agent_runtime.router.dialects.usage import Usage
-from agent_runtime.router.http_head import ReplyHead, header_lines, status_line
+from agent_runtime.router.http_head import JSON_TYPE, ReplyHead, header_lines, status_line
 from agent_runtime.router.money.months import to_usd
-
-_JSON: Final = "application/json; charset=utf-8"
 
 
 class Collect(Delivery):
@@ -68,7 +64,7 @@ class Collect(Delivery):
         else:
             body = self._translator.whole(body)
         if fresh:
-            names = {"Content-Type": _JSON, **self._names}
+            names = {"Content-Type": JSON_TYPE, **self._names}
             lines = status_line(self.status) + header_lines(names.items())
         if self.recording is not None:
             self.recording.write(body)
@@ -77,7 +73,7 @@ class Collect(Delivery):
         self._client.transport.write(lines + framing + self._client.closing_lines(self._request) + body)
 
     def _content_type(self) -> str:
-        return super()._content_type() if self._translator is None and not self._assembles else _JSON
+        return super()._content_type() if self._translator is None and not self._assembles else JSON_TYPE
 
     def _error(self, body: bytes) -> bytes:
         """The engine's error as the client gets it: ``body`` itself where nothing in it has to change."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
 from weakref import WeakSet
 
 from agent_runtime.router.access.access import Access
@@ -10,7 +9,7 @@ from agent_runtime.router.access.rates import RateLimits
 from agent_runtime.router.access.secrets_directory import Secrets, SecretsDirectory
 from agent_runtime.router.answers import AnswerCache, cache_families
 from agent_runtime.router.experiments import Experiments, experiment_families
-from agent_runtime.router.exposition import Family, Kind, family
+from agent_runtime.router.exposition import Family
 from agent_runtime.router.log import Log
 from agent_runtime.router.money.opening import make_purse
 from agent_runtime.router.money.purse import Purse
@@ -70,11 +69,8 @@ class Governance:
         Raises:
             BadInputError: see :meth:`check`; or the store for rate limits cannot be used.
         """
-        secrets = cls.check(settings, contract)
-        directory = None
-        if settings.secrets is not None:
-            directory = SecretsDirectory(settings.secrets)
-            secrets = directory.load()
+        directory = None if settings.secrets is None else SecretsDirectory(settings.secrets)
+        secrets = cls.check(settings, contract, directory)
         url, password = settings.valkey
         shared_file = None if settings.seat is None else settings.seat.directory / "rates.sqlite"
         stack = contract.stack
@@ -95,14 +91,16 @@ class Governance:
         )
 
     @staticmethod
-    def check(settings: Settings, contract: FleetContract) -> Secrets:
+    def check(settings: Settings, contract: FleetContract, directory: SecretsDirectory | None = None) -> Secrets:
         """Look whether a router with these settings can start, and give its secrets.
 
         Raises:
             BadInputError: the secrets or the privacy rules cannot be used, a tier's key is missing, or it listens
                 beyond loopback and knows no key.
         """
-        secrets = Secrets() if settings.secrets is None else SecretsDirectory(settings.secrets).load()
+        if directory is None and settings.secrets is not None:
+            directory = SecretsDirectory(settings.secrets)
+        secrets = Secrets() if directory is None else directory.load()
         access = Access(required=True)
         problem = access.update(contract, secrets)
         if problem is not None:
@@ -203,7 +201,7 @@ class Governance:
         return [
             *cache_families(self.answers),
             *experiment_families(self.experiments.counted),
-            *(family(name, cast("Kind", kind), text, samples) for name, kind, text, samples in self.purse.metrics()),
+            *self.purse.metrics(),
         ]
 
     async def close(self) -> None:

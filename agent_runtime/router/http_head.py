@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Final
 
 import httptools
+
+JSON_TYPE: Final = "application/json; charset=utf-8"
+"""The content type of what the router itself answers."""
 
 _HOP_BY_HOP = {
     b"connection",

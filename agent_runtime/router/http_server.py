@@ -9,12 +9,11 @@ from typing import Any, Final, Protocol
 
 from agent_runtime.router.dialects.errors import RequestError, error_body
 from agent_runtime.router.guard import lines_for_page
-from agent_runtime.router.http_head import header_lines, status_line
+from agent_runtime.router.http_head import JSON_TYPE, header_lines, status_line
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.request import Request
 from agent_runtime.router.request_reader import NEVER, Phase, RequestReader
 
-_JSON: Final = "application/json; charset=utf-8"
 _WRITE_BUFFER_BYTES: Final = 256 * 1024
 
 
@@ -214,7 +213,7 @@ class ClientConnection(asyncio.Protocol):
         status: int,
         body: bytes,
         *,
-        content_type: str = _JSON,
+        content_type: str = JSON_TYPE,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Write a whole answer, and be done with the request."""

@@ -14,6 +14,7 @@ from agent_runtime.router.dialects.fields import decode_object
 from agent_runtime.router.dialects.operations import Call, Operation
 from agent_runtime.router.exposition import CONTENT_TYPE, exposed
 from agent_runtime.router.fleet_state import EndpointState, ModelState
+from agent_runtime.router.http_head import JSON_TYPE
 from agent_runtime.router.probes import fetch
 from agent_runtime.router.request import Request
 from agent_runtime.router.resolve import candidates
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Answer = tuple[int, bytes, str]
 """Status, body, content type."""
 
-_JSON = "application/json; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 
 SHOW = Operation("show", "ollama", "/api/show", (), {})
@@ -38,17 +38,17 @@ def greeting(_router: Router, _request: Request) -> Answer:
 
 def version(_router: Router, _request: Request) -> Answer:
     """/api/version."""
-    return 200, encode({"version": catalogue.OLLAMA_VERSION}), _JSON
+    return 200, encode({"version": catalogue.OLLAMA_VERSION}), JSON_TYPE
 
 
 def tags(router: Router, _request: Request) -> Answer:
     """/api/tags."""
-    return 200, encode(catalogue.tags(_named(router), router.started_timestamp)), _JSON
+    return 200, encode(catalogue.tags(_named(router), router.started_timestamp)), JSON_TYPE
 
 
 def models(router: Router, _request: Request) -> Answer:
     """/v1/models."""
-    return 200, encode(catalogue.openai_models(_named(router), router.started_unix)), _JSON
+    return 200, encode(catalogue.openai_models(_named(router), router.started_unix)), JSON_TYPE
 
 
 def one_model(router: Router, request: Request) -> Answer:
@@ -57,12 +57,12 @@ def one_model(router: Router, request: Request) -> Answer:
     arms = candidates(router.fleet, name)
     if not arms:
         raise unknown_model(router.fleet, name)
-    return 200, encode(catalogue.openai_model(name, arms[0][0], router.started_unix)), _JSON
+    return 200, encode(catalogue.openai_model(name, arms[0][0], router.started_unix)), JSON_TYPE
 
 
 def healthz(_router: Router, _request: Request) -> Answer:
     """/healthz: the process is up."""
-    return 200, encode({"ok": True}), _JSON
+    return 200, encode({"ok": True}), JSON_TYPE
 
 
 def readyz(router: Router, _request: Request) -> Answer:
@@ -72,7 +72,7 @@ def readyz(router: Router, _request: Request) -> Answer:
     if problems:
         # The fleet answers all the same: it is for people, and takes no router out of service.
         body["problems"] = problems
-    return status, encode(body), _JSON
+    return status, encode(body), JSON_TYPE
 
 
 def metrics(router: Router, _request: Request) -> Answer:
@@ -133,7 +133,7 @@ async def ps(router: Router) -> Answer:
     for answer in answers:
         if not isinstance(answer, BaseException) and answer[0] == 200:
             running += _loaded(answer[1])
-    return 200, encode({"models": running}), _JSON
+    return 200, encode({"models": running}), JSON_TYPE
 
 
 def _loaded(body: bytes) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from agent_runtime.router import fleet_view
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.fields import decode_object
+from agent_runtime.router.http_head import JSON_TYPE
 from agent_runtime.router.money.ledger import LedgerError
 from agent_runtime.router.request import Request
 from fleet_spec.governance_spec import Scope
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from agent_runtime.router.local import Answer
     from agent_runtime.router.service import Router
 
-_JSON: Final = "application/json; charset=utf-8"
 _MOST_MINUTES: Final = 35 * 24 * 60
 
 
@@ -32,7 +32,7 @@ async def status(router: Router, _request: Request) -> Answer:
         *([router.contract_problem] if router.contract_problem is not None else []),
         *router.governance.problems(),
     ]
-    return 200, encode(body), _JSON
+    return 200, encode(body), JSON_TYPE
 
 
 async def costs(router: Router, request: Request) -> Answer:
@@ -47,7 +47,7 @@ async def costs(router: Router, request: Request) -> Answer:
     if last < first:
         raise RequestError(400, f"from={first} is after to={last}", param="from")
     try:
-        return 200, encode(await router.governance.purse.report(first.isoformat(), last.isoformat())), _JSON
+        return 200, encode(await router.governance.purse.report(first.isoformat(), last.isoformat())), JSON_TYPE
     except LedgerError as error:
         refusal = RequestError(503, str(error), code="ledger_unavailable")
         refusal.headers["Retry-After"] = "5"
@@ -63,7 +63,7 @@ async def experiments(router: Router, request: Request) -> Answer:
     text = _asked(request, "minutes") or "0"
     if not text.isdecimal() or int(text) > _MOST_MINUTES:
         raise RequestError(400, f"minutes={text[:20]} is no number from 0 to {_MOST_MINUTES}", param="minutes")
-    return 200, encode(await router.governance.experiments.report(last_minutes=int(text))), _JSON
+    return 200, encode(await router.governance.experiments.report(last_minutes=int(text))), JSON_TYPE
 
 
 async def feedback(router: Router, request: Request) -> Answer:
@@ -72,7 +72,7 @@ async def feedback(router: Router, request: Request) -> Answer:
     Raises:
         RequestError: 400 a field is wrong; 404 the request is none of an A/B test's; 503 it cannot be written down.
     """
-    return 200, encode(await router.governance.experiments.vote(decode_object(request.body))), _JSON
+    return 200, encode(await router.governance.experiments.vote(decode_object(request.body))), JSON_TYPE
 
 
 @dataclass(frozen=True, slots=True)

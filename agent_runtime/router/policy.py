@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-from agent_runtime.router.access.caller import Priority
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.fleet_state import ModelState
 from agent_runtime.router.wishes import Wishes
 from fleet_spec.contract import FleetContract
-from fleet_spec.governance_spec import RoutingSpec, Tier
+from fleet_spec.governance_spec import Priority, RoutingSpec, Tier
 
 Kind = Literal["only", "routine", "complex", "private", "pinned"]
 """What settled the order, in a word."""
@@ -20,41 +20,10 @@ BYTES_PER_TOKEN: Final = 4
 """What a token of English text comes to; a body is larger than its text, which errs on the safe side."""
 
 
-class Classified(Protocol):
-    """What is known of a prompt."""
-
-    @property
-    def private(self) -> bool:
-        """Whether it must not leave the fleet."""
-        ...
-
-    @property
-    def complex(self) -> bool:
-        """Whether it asks for more than a small model gives."""
-        ...
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why, without any of the prompt."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What somebody said of a prompt."""
-
-    private: bool
-    """Whether it must not leave the fleet."""
-    complex: bool
-    """Whether it asks for more than a small model gives."""
-    reasons: tuple[str, ...]
-    """Why, without any of the prompt."""
-
-
 class Classify(Protocol):
     """Looks at a prompt."""
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classified:
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         """Classify a request's body; ``declared_public`` is believed of what nobody can read, such as pictures."""
         ...
 
@@ -76,7 +45,7 @@ class Asking:
     """Whether everything that comes with this key is private."""
     priority: Priority
     wishes: Wishes
-    seen: Classified | None = None
+    seen: Classification | None = None
     """What a look at it has told already."""
 
 
@@ -127,7 +96,7 @@ class Policy:
             return self._pinned_order(asking, tiers, wishes.tier)
         return self._by_rules(asking, tiers, usable, seen)
 
-    def look(self, dialect: Dialect, body: Mapping[str, Any], wishes: Wishes) -> Classified:
+    def look(self, dialect: Dialect, body: Mapping[str, Any], wishes: Wishes) -> Classification:
         """Look at a prompt. It takes time in proportion to its length: what is long is looked at in a thread."""
         try:
             return self._classifier.classify(dialect, body, declared_public=wishes.private is False)
@@ -136,10 +105,14 @@ class Policy:
         except Exception as error:  # whatever is wrong with a detector, what it could not look at does not leave
             # The error's own text could hold a part of the prompt.
             self.problem = f"a prompt could not be looked at ({type(error).__name__}) and was taken to be private"
-            return Seen(private=True, complex=False, reasons=("no detector could look at it",))
+            return Classification(private=True, complex=False, reasons=("no detector could look at it",))
 
     def _by_rules(
-        self, asking: Asking, tiers: Mapping[Tier, ModelState], usable: Callable[[ModelState], bool], seen: Classified
+        self,
+        asking: Asking,
+        tiers: Mapping[Tier, ModelState],
+        usable: Callable[[ModelState], bool],
+        seen: Classification,
     ) -> Order:
         kind: Kind = "complex" if seen.complex else "routine"
         left: list[ModelState] = []
@@ -169,18 +142,18 @@ class Policy:
         """Why a model may not be paid for."""
         return None if model.tier == "local" else self._refusal(model.tier, asking.key, asking.priority, model.name)
 
-    def _look(self, asking: Asking) -> Classified:
+    def _look(self, asking: Asking) -> Classification:
         """What is known of a request, and looked up only as far as it has not been said."""
         said = _said_private(asking, all_private=self._all_private)
         if said:
-            return Seen(private=True, complex=False, reasons=(said,))
+            return Classification(private=True, complex=False, reasons=(said,))
         found = asking.seen or self.look(asking.dialect, asking.body, asking.wishes)
         if not found.private and asking.wishes.complex is not None:
-            return Seen(private=False, complex=asking.wishes.complex, reasons=("the client says so",))
+            return Classification(private=False, complex=asking.wishes.complex, reasons=("the client says so",))
         return found
 
     @staticmethod
-    def _private_order(tiers: Mapping[Tier, ModelState], wishes: Wishes, seen: Classified) -> Order:
+    def _private_order(tiers: Mapping[Tier, ModelState], wishes: Wishes, seen: Classification) -> Order:
         found = [reason.removeprefix("private: ") for reason in seen.reasons if not reason.startswith("complex: ")]
         why = ", ".join(found) or "by a detector"
         if wishes.tier not in (None, "local"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect
-from agent_runtime.router.policy import Classified, Seen
 from fleet_spec.errors import BadInputError
 from fleet_spec.governance_spec import PrivacySpec
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class _AllPrivate:
     """What judges as long as there are no rules that can be used."""
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classified:
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         """Nothing leaves the fleet."""
         del dialect, body, declared_public
-        return Seen(private=True, complex=False, reasons=("the privacy rules cannot be used",))
+        return Classification(private=True, complex=False, reasons=("the privacy rules cannot be used",))
 
 
 class PrivacyRules:

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from agent_runtime.router.fleet_state import FleetState, ModelState
-
-_LATEST = ":latest"
-
-
-def forms(name: str) -> tuple[str, str]:
-    """The ways to write a name: as in Ollama, one without a tag and the same with ``:latest`` are one."""
-    return name, name.removesuffix(_LATEST) if name.endswith(_LATEST) else name + _LATEST
+from agent_runtime.router.model_names import forms
 
 
 def alias_of(fleet: FleetState, name: str) -> str:

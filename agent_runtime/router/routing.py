@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_runtime.router.access.caller import ANONYMOUS, Caller, Priority
+from agent_runtime.router.access.caller import ANONYMOUS, Caller
 from agent_runtime.router.arms import able_arms, can, drawn_arm, inability, outside_of, reachable, sees
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.images import shows_images
@@ -24,10 +25,10 @@ from agent_runtime.router.dialects.operations import (
 )
 from agent_runtime.router.experiments.draw import Assignment, unit_of
 from agent_runtime.router.fleet_state import EndpointState, FleetState, ModelState, Replica
-from agent_runtime.router.policy import Asking, Classified, Kind, Policy
+from agent_runtime.router.policy import Asking, Kind, Policy
 from agent_runtime.router.resolve import alias_of, candidates
 from agent_runtime.router.wishes import NO_WISHES, Wishes
-from fleet_spec.governance_spec import Tier
+from fleet_spec.governance_spec import Priority, Tier
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ def route(
     caller: Caller = ANONYMOUS,
     wishes: Wishes = NO_WISHES,
     policy: Policy | None = None,
-    seen: Classified | None = None,
+    seen: Classification | None = None,
 ) -> Decision:
     """Decide over a request.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from agent_runtime.router.access.caller import Priority
 from agent_runtime.router.dialects.errors import RequestError
-from fleet_spec.governance_spec import Tier
+from fleet_spec.governance_spec import Priority, Tier
 
 _PREFIX: Final = b"x-paddock-"
 _MAX_SESSION_BYTES: Final = 256

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent_runtime.discovery import ContractFile
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect
-from agent_runtime.router.prompts import Classification, Classifier
+from agent_runtime.router.prompts import Classifier
 from cli.console import note, write_json
 from cli.contract import read_contract
 from fleet_spec.contract import FleetContract

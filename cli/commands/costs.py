@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from agent_runtime.authorization import KEY_VARIABLE, authorization
 from agent_runtime.router.money.page import COLUMNS, cost_page, shown
 from agent_runtime.router.money.reading import report_from_files
 from agent_runtime.router.money.sqlite_ledger import FILE_NAME
 from cli.console import note, table, write, write_json
 from cli.contract import read_contract
 from cli.project import find_project
-from cli.router_access import KEY_VARIABLE, require_way, stack_key
+from cli.router_access import require_way, stack_key
 from components.local.paths import DATA_DIRECTORY_NAME
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError, ContractError, PaddockError
@@ -141,7 +142,7 @@ def ask_router(
     if urlsplit(url).scheme not in ("http", "https"):
         raise BadInputError(f"--router {url} is no address. fix: such as http://127.0.0.1:8080")
     root = url.rstrip("/").removesuffix("/v1")
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    headers = authorization(key)
     asked = {"from": period.first_day, "to": period.last_day}
     try:
         with httpx.Client(timeout=_TIMEOUT_SECONDS, transport=transport) as client:

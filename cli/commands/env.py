@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 
+from agent_runtime.authorization import KEY_VARIABLE
 from cli.console import note, write
 from cli.contract import read_contract
 from cli.engine.home import choose_backend, engine_environment, prepare_workspace
 from cli.project import find_project
-from cli.router_access import KEY_VARIABLE, stack_key
+from cli.router_access import stack_key
 from fleet_spec.errors import BadInputError
 from fleet_spec.stack_file import stack_file_path
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from agent_runtime.router.dialects.errors import RequestError
-from fleet_spec.governance_spec import KeySpec, Scope
+from agent_runtime.router.model_names import forms
+from fleet_spec.governance_spec import KeySpec, Priority, Scope
 from fleet_spec.key_rules import expiry_timestamp, owner_of
-
-Priority = Literal["high", "normal", "low"]
 
 ALL_SCOPES: Final[frozenset[Scope]] = frozenset({"chat", "admin", "metrics"})
 
 _RANK: Final[dict[Priority, int]] = {"low": 0, "normal": 1, "high": 2}
-_LATEST = ":latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,7 @@ class Caller:
             models: the fleet's models that the name stands for. Where all of them are allowed, so is the name.
         """
         allowed = self.models
-        if not allowed or name in allowed:
-            return True
-        other = name.removesuffix(_LATEST) if name.endswith(_LATEST) else name + _LATEST
-        if other in allowed:
+        if not allowed or not allowed.isdisjoint(forms(name)):
             return True
         behind = frozenset(models)
         return bool(behind) and behind <= allowed

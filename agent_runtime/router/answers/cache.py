@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agent_runtime.router.answers.eligible import expected_choices, is_cacheable
+from agent_runtime.router.answers.eligible import is_cacheable
 from agent_runtime.router.answers.key import answerer_digest, request_digest
 from agent_runtime.router.answers.recording import Recording, Room
 from agent_runtime.router.answers.store import Answer, Store
+from agent_runtime.router.dialects.lengths import choices
 from agent_runtime.router.dialects.operations import Operation
 from agent_runtime.router.dialects.usage import Usage
 from fleet_spec.contract import ModelEndpoints
@@ -145,7 +146,7 @@ class AnswerCache:
             digest = request_digest(operation, body, streamed=streamed, owner=owner, private=private)
         except RecursionError:
             return None
-        return Question(operation, digest, streamed, private, expected_choices(body), fresh)
+        return Question(operation, digest, streamed, private, choices(body), fresh)
 
     def find(self, question: Question, answerer: Answerer) -> Answer | None:
         """The answer that this model gave to this question. Counts a hit or a miss."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from agent_runtime.router.dialects.operations import Operation
+from agent_runtime.router.dialects.operations import Operation, is_zero_duration
 from agent_runtime.router.dialects.replies import section, sections
 
 _EMBEDDINGS: Final = frozenset({"embed", "embeddings"})
@@ -40,16 +40,6 @@ def is_cacheable(operation: Operation, body: Mapping[str, Any], *, sampled: bool
     )
 
 
-def expected_choices(body: Mapping[str, Any]) -> int:
-    """How many replies a request in OpenAI's dialect asks for: ``n`` for each of its prompts."""
-    asked: object = body.get("n")
-    prompt: object = body.get("prompt")
-    prompts = cast("list[object]", prompt) if isinstance(prompt, list) else []
-    # A list of numbers is one prompt, in tokens.
-    several = len(prompts) if prompts and not isinstance(prompts[0], int) else 1
-    return several * (asked if isinstance(asked, int) and asked > 0 else 1)
-
-
 def _is_deterministic(options: Mapping[str, Any]) -> bool:
     temperature: object = options.get("temperature")
     if isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature == 0:
@@ -69,7 +59,7 @@ def _acts(keep_alive: object) -> bool:
     if keep_alive is None:
         return False
     text = str(keep_alive)
-    return _DURATION.fullmatch(text) is None or text.rstrip("hmsuµn") in ("0", "0.0")
+    return _DURATION.fullmatch(text) is None or is_zero_duration(keep_alive)
 
 
 def _shows_elsewhere(message: Mapping[str, Any]) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-Priority = Literal["high", "normal", "low"]
+from fleet_spec.governance_spec import Priority
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
 """The first goes first."""

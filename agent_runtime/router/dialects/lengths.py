@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from agent_runtime.router.dialects.errors import Dialect
 from agent_runtime.router.dialects.replies import section
@@ -18,10 +18,10 @@ def longest_answer_tokens(dialect: Dialect, body: Mapping[str, Any]) -> int | No
 
 def choices(body: Mapping[str, Any]) -> int:
     """How many answers a request in OpenAI's dialect asks for: ``n`` for each of its prompts."""
-    prompts: object = body.get("prompt")
-    several = 1
-    if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
-        several = len(prompts)  # pyright: ignore[reportUnknownArgumentType]
+    prompt: object = body.get("prompt")
+    prompts = cast("list[object]", prompt) if isinstance(prompt, list) else []
+    # A list of numbers is one prompt, in tokens.
+    several = len(prompts) if prompts and not isinstance(prompts[0], int) else 1
     return several * (_positive(body.get("n")) or 1)
 
 

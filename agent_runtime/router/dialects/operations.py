@@ -173,7 +173,7 @@ def answer_without_work(operation: Operation, body: Mapping[str, Any], engine: E
     chat = operation is OLLAMA_CHAT
     if body.get("messages") if chat else body.get("prompt"):
         return None
-    return without_work(body["model"], chat=chat, unload=_is_zero(body.get("keep_alive")))
+    return without_work(body["model"], chat=chat, unload=is_zero_duration(body.get("keep_alive")))
 
 
 def plan(
@@ -245,7 +245,7 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
     return section(body.get("stream_options")).get("include_usage") is True
 
 
-def _is_zero(keep_alive: object) -> bool:
+def is_zero_duration(keep_alive: object) -> bool:
     """Whether a duration of Ollama's, a number of seconds or text such as "0s", is nothing."""
     if isinstance(keep_alive, str):
         return keep_alive.rstrip("hmsuµn") in ("0", "0.0")

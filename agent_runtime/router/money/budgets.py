@@ -9,8 +9,8 @@ from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.money.ledger import OUTER, Limit, Totals, key_scope, tier_scope
 from agent_runtime.router.money.months import instant_text, month_bounds, month_of, to_nano_usd, to_usd
 from fleet_spec.contract import Budget, FleetContract
+from fleet_spec.governance_spec import Priority
 
-Priority = Literal["high", "normal", "low"]
 BUDGET_EXCEEDED: Final = "budget_exceeded"
 
 

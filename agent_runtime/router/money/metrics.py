@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime.router.exposition import Family, family
 from agent_runtime.router.money.budgets import Budgets
 from agent_runtime.router.money.charges import Series
 from agent_runtime.router.money.ledger import OUTER, Totals, key_scope, tier_scope
 from agent_runtime.router.money.months import forecast_usd, instant_text, month_bounds, month_of, to_usd
-
-Sample = tuple[tuple[tuple[str, str], ...], float]
-Family = tuple[str, str, str, list[Sample]]
-"""Name, kind, help, samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,57 +134,59 @@ class MoneyMetrics:
         named += [(f"tier:{name}", allowance) for name, allowance in spending.tiers.items()]
         named += [(f"key:{name}", allowance) for name, allowance in spending.keys.items()]
         return [
-            (
+            family(
                 "paddock_spend_usd_total",
                 "counter",
                 "US dollars charged by this worker.",
                 [((("tier", tier), ("key", key)), to_usd(nano)) for (tier, key), nano in self._spent.items()],
             ),
-            (
+            family(
                 "paddock_month_spend_usd",
                 "gauge",
                 "US dollars charged this calendar month (UTC), over all workers and replicas.",
                 [((("tier", tier), ("key", key)), usd) for (tier, key), usd in spending.by_tier_and_key.items()],
             ),
-            (
+            family(
                 "paddock_budget_usd",
                 "gauge",
                 "Budgets in US dollars a calendar month.",
                 [((("scope", name),), found.monthly_usd) for name, found in named if found.monthly_usd is not None],
             ),
-            (
+            family(
                 "paddock_budget_remaining_usd",
                 "gauge",
                 "What is neither spent nor set aside of a budget.",
                 [((("scope", name),), found.remaining_usd) for name, found in named if found.remaining_usd is not None],
             ),
-            (
+            family(
                 "paddock_budget_reserved_usd",
                 "gauge",
                 "Set aside for requests in flight.",
                 [((("scope", name),), found.reserved_usd) for name, found in named],
             ),
-            (
+            family(
                 "paddock_forecast_usd",
                 "gauge",
                 "What will have been spent by the end of the month, at the rate of the month so far.",
                 [((("scope", name),), found.forecast_usd) for name, found in named],
             ),
-            (
+            family(
                 "paddock_budget_refusals_total",
                 "counter",
                 "Requests that a tier was refused for want of money.",
                 [((("tier", tier),), count) for tier, count in self._refused.items()],
             ),
-            (
+            family(
                 "paddock_measured_tokens_per_second",
                 "gauge",
                 "What one replica computes, prompt and answer, as this worker has seen it.",
                 [((("tier", tier), ("model", model)), value) for (tier, model), value in throughputs.items()],
             ),
-            ("paddock_ledger_up", "gauge", "Whether spending can be written down.", [((), int(ledger_up))]),
-            ("paddock_ledger_waiting_charges", "gauge", "Charges that the ledger has not taken.", [((), waiting)]),
-            ("paddock_ledger_lost_charges_total", "counter", "Charges that could not be kept.", [((), lost)]),
+            family("paddock_ledger_up", "gauge", "Whether spending can be written down.", [((), int(ledger_up))]),
+            family(
+                "paddock_ledger_waiting_charges", "gauge", "Charges that the ledger has not taken.", [((), waiting)]
+            ),
+            family("paddock_ledger_lost_charges_total", "counter", "Charges that could not be kept.", [((), lost)]),
         ]
 
 

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent_runtime.router.exposition import Family
 from agent_runtime.router.money.bookkeeper import Bookkeeper
-from agent_runtime.router.money.budgets import BudgetError, Budgets, Priority, budget_error, describe
+from agent_runtime.router.money.budgets import BudgetError, Budgets, budget_error, describe
 from agent_runtime.router.money.charges import MEASURES, Charge, Series
 from agent_runtime.router.money.journal import DEFAULT_RECORDS
 from agent_runtime.router.money.ledger import Batch, Hold, Ledger, LedgerError
-from agent_runtime.router.money.metrics import Family, MoneyMetrics, Spending
+from agent_runtime.router.money.metrics import MoneyMetrics, Spending
 from agent_runtime.router.money.months import day_number, day_text, instant_text, to_usd
 from agent_runtime.router.money.price_list import PriceList
 from agent_runtime.router.money.prices import FREE, Price
 from agent_runtime.router.money.report import cost_report
 from agent_runtime.router.money.tokens import estimated_usage, most_completion_tokens, most_prompt_tokens
 from fleet_spec.contract import FleetContract
-from fleet_spec.governance_spec import Tier
+from fleet_spec.governance_spec import Priority, Tier
 
 _NANO_USD: Final = MEASURES.index("nano_usd")
 _RETRY_AFTER_SECONDS: Final = 5

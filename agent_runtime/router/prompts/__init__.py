@@ -3,6 +3,6 @@
 Importing it compiles some hundred expressions, about 0.1 s: who may do without it imports it late.
 """
 
-from agent_runtime.router.prompts.classifier import Classification, Classifier
+from agent_runtime.router.prompts.classifier import Classifier
 
-__all__ = ["Classification", "Classifier"]
+__all__ = ["Classifier"]

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect
 from agent_runtime.router.prompts.complexity import assess
 from agent_runtime.router.prompts.privacy import Privacy
 from agent_runtime.router.prompts.texts import collect
 from fleet_spec.governance_spec import PrivacySpec
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What a request is, and why. The reasons never hold any of the prompt."""
-
-    private: bool
-    complex: bool
-    reasons: tuple[str, ...]
 
 
 class Classifier:

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_runtime.authorization import KEY_VARIABLE
 from agent_runtime.chat_client import ChatClient, RouterUnreachableError
+from agent_runtime.finding import ROUTER_URL_VARIABLE
 from cli import router_access
 from cli.commands import env, outputs, status, up
 from cli.engine.operations import Outcome
@@ -28,7 +30,7 @@ FORWARD = "kubectl --namespace llm-serving port-forward service/router 8080:80"
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (router_access.KEY_VARIABLE, router_access.URL_VARIABLE):
+    for name in (KEY_VARIABLE, ROUTER_URL_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 

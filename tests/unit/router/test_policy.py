@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_runtime.router.access.caller import Priority
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect, RequestError
 from agent_runtime.router.fleet_state import ModelState
-from agent_runtime.router.policy import Asking, Order, Policy, Seen
+from agent_runtime.router.policy import Asking, Order, Policy
 from agent_runtime.router.wishes import Wishes
 from fleet_spec.contract import FleetContract, ModelEndpoints
-from fleet_spec.governance_spec import Tier
+from fleet_spec.governance_spec import Priority, Tier
 
 pytestmark = pytest.mark.unit
 
@@ -25,10 +25,10 @@ class Fixed:
     """A classifier that has its answer ready."""
 
     def __init__(self, *, private: bool = False, complex_: bool = False) -> None:
-        self.seen = Seen(private, complex_, ("as told",))
+        self.seen = Classification(private, complex_, ("as told",))
         self.asked = 0
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Seen:
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         self.asked += 1
         return self.seen
 

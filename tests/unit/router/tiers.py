@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agent_runtime.router.classification import Classification
 from agent_runtime.router.dialects.errors import Dialect
-from agent_runtime.router.policy import Policy, Seen
+from agent_runtime.router.policy import Policy
 from fleet_spec.contract import FleetContract
 from tests.unit.router.rig import Rig, Script, ScriptedEngine, Talk, contract, running
 
@@ -18,8 +19,8 @@ SECRET = "-".join(("tier", "key", "of", "a", "test"))
 class Routine:
     """A classifier to which every prompt is public and routine."""
 
-    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Seen:
-        return Seen(private=False, complex=False, reasons=())
+    def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
+        return Classification(private=False, complex=False, reasons=())
 
 
 class TierEngine(ScriptedEngine):

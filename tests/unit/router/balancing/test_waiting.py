@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_runtime.router.balancing.waiting import PRIORITIES, Priority, WaitingLine
+from agent_runtime.router.balancing.waiting import PRIORITIES, WaitingLine
+from fleet_spec.governance_spec import Priority
 
 pytestmark = pytest.mark.unit
 

@@ -371,7 +371,7 @@ async def test_metrics_tell_of_spend_budget_and_ledger(make_ledger: MakeLedger, 
     found = await purse(make_ledger(), contract(key_budgets={"alice": 2.0}), clock)
     found.settle(await reserve(found), charge())
     await caught_up(found)
-    samples = {(name, labels): value for name, _, _, family in found.metrics() for labels, value in family}
+    samples = {(one.name, labels): value for one in found.metrics() for _, labels, value in one.samples}
     spender = (("tier", "commercial"), ("key", "alice"))
     assert samples["paddock_spend_usd_total", spender] == pytest.approx(100e-6)
     assert samples["paddock_month_spend_usd", spender] == pytest.approx(100e-6)
