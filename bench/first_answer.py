@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from cli.project import Project
 from components.local.files import cache_root
 from components.local.processes import ProcessRecord, list_records
 from fleet_spec.catalogue import load_catalogue
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 BARE_UP = """
@@ -61,12 +61,6 @@ def run(arguments: list[str], directory: Path, environment: dict[str, str]) -> s
     if done.returncode != 0:
         raise SystemExit(f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_checkout(directory: Path) -> None:

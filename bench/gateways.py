@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from fleet_spec.keys import hash_of, new_key  # noqa: E402 - the checkout's own
+from tests.ports import free_port  # noqa: E402 - the checkout's own
 
 TOKENS = 50
 HELD_SECONDS = 600.0
@@ -147,11 +148,6 @@ class Gateway:
 
     def memory_bytes(self) -> int:
         return sum(one.memory_info().rss for one in self.processes())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:

@@ -20,7 +20,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -35,6 +34,7 @@ from agent_runtime.router.money.charges import Charge
 from agent_runtime.router.money.opening import make_purse
 from agent_runtime.router.money.purse import Purse
 from fleet_spec.contract import FleetContract
+from tests.ports import free_port
 
 MODEL = {"model": "m", "engine": "ollama", "contextLength": 8192}
 PRICE = {"inputUsdPerMillion": 1.0, "outputUsdPerMillion": 4.0}
@@ -49,11 +49,6 @@ CONTRACT = {
 }
 TICK = 2048
 """Own-tier requests between two ticks: half a second's worth at 4,000 a second."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def opened(directory: Path, valkey_url: str | None = None) -> Purse:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.ports import free_port  # noqa: E402 - the checkout's own
 from tests.programs import packaged_weights  # noqa: E402 - the checkout's own
 
 CONTEXT = 2048
@@ -39,11 +39,6 @@ TOKENS = 64
 _FRESH = httpx.Limits(max_keepalive_connections=0)
 """llama.cpp closes a connection after some requests, and whoever asks straight may find it closed just then."""
 SENTENCES = ("The sky was grey over the harbour. ", "A clerk counted the boxes twice. ", "Nobody had seen the letter. ")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 @contextmanager
