@@ -3,7 +3,7 @@
 BIN := .venv/bin
 STACK ?= dev
 
-.PHONY: help setup up down test test-unit test-cluster lint format lock schemas bench clean
+.PHONY: help setup up down plan test test-unit test-cluster lint format lock schemas bench clean
 
 help: ## list what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,9 @@ up: setup ## bring the fleet up: environment, engine, models, router, and a firs
 
 down: setup ## take the fleet down: no process and no port stays behind
 	@$(BIN)/paddock destroy --stack $(STACK) --yes
+
+plan: setup ## say what the stack needs, costs and breaks, before anything exists: make plan STACK=prod
+	@$(BIN)/paddock plan --stack $(STACK)
 
 test: ## set up everything and run every test but the slow ones
 	@tools/setup.sh dev
@@ -47,8 +50,9 @@ lock: ## write the lock files anew from pyproject.toml
 	@tools/setup.sh dev
 	tools/lock.sh
 
-schemas: ## write the JSON Schemas of spec and contract into docs/reference
+schemas: ## write the JSON Schemas of spec and contract, and the router's OpenAPI description, into docs/reference
 	$(BIN)/python -m fleet_spec.schema
+	$(BIN)/python -m agent_runtime.router.description > docs/reference/router.openapi.json
 
 bench: ## measure: docs/benchmarks.md tells what and how
 	@tools/setup.sh dev

@@ -142,7 +142,7 @@ class Fleet:
     @property
     def names(self) -> list[str]:
         """Everything that the router may be asked for: models and aliases."""
-        return [*self._contract.models, *self._contract.aliases]
+        return list(dict.fromkeys([*self._contract.models, *self._contract.aliases]))
 
     @property
     def url(self) -> str:

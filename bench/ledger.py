@@ -7,7 +7,9 @@ One run, on one machine, several rounds each:
 - the floor under it: the same records added up in a dict that dies with the process;
 - a paid request: reserved before it is sent and settled after it, one at a time and 32 at once, on SQLite with a disk
   write for each transaction, and on Valkey where a server is to be had;
-- the floor under that: a transaction of one row in the same SQLite settings, one at a time.
+- the floor under that: a transaction of one row in the same SQLite settings, one at a time;
+- a request on an own model of a key with a budget: drawn on a lease, and, where the budget is too small for leases,
+  with a hold of its own.
 
 Usage: python bench/ledger.py [--rounds N] [--requests N] [--json FILE]
 """
@@ -46,7 +48,12 @@ CONTRACT = {
     "models": {"assistant": {**MODEL, "usdPerHour": 0.5}},
     "tiers": {"commercial": {"models": {"assistant": {**MODEL, "tier": "commercial", "price": PRICE}}}},
     "budget": {"monthlyUsd": 1_000_000},
+    "keys": {
+        "large": {"hash": "sha256:" + "0" * 64, "monthlyUsd": 1000},
+        "small": {"hash": "sha256:" + "1" * 64, "monthlyUsd": 0.1},
+    },
 }
+"""A hundredth of the small budget is less than a request of the benchmark may cost: no lease is had for it."""
 TICK = 2048
 """Own-tier requests between two ticks: half a second's worth at 4,000 a second."""
 
@@ -105,6 +112,32 @@ async def paid_requests(directory: Path, requests: int, at_once: int, valkey_url
                 key="alice", tier="commercial", model="assistant", prompt_bytes=800, max_tokens=100
             )
             purse.settle(reservation, Charge("alice", "commercial", "assistant", Usage(200, 50), 0.5))
+            purse.tick()
+
+    cpu_began, began = time.process_time(), time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(at_once)))
+    await purse._books.flush()
+    done = requests // at_once * at_once
+    figures = {
+        "wall_us": (time.perf_counter() - began) / done * 1e6,
+        "cpu_us": (time.process_time() - cpu_began) / done * 1e6,
+    }
+    await purse.close()
+    return figures
+
+
+async def budget_requests(directory: Path, requests: int, at_once: int, key: str) -> dict[str, float]:
+    purse = await opened(directory)
+
+    async def client() -> None:
+        for _ in range(requests // at_once):
+            reservation = purse.draw(key=key, model="assistant", prompt_bytes=800, max_tokens=100)
+            if reservation is None:
+                reservation = await purse.reserve(
+                    key=key, tier="local", model="assistant", prompt_bytes=800, max_tokens=100
+                )
+            # So few tokens that the small budget lasts.
+            purse.settle(reservation, Charge(key, "local", "assistant", Usage(10, 10), 0.5, 0.25))
             purse.tick()
 
     cpu_began, began = time.process_time(), time.perf_counter()
@@ -199,6 +232,12 @@ def main() -> None:
         "paid, SQLite, 1 at a time": rounds(options.rounds, lambda place: paid_requests(place, paid, 1, None)),
         "paid, SQLite, 32 at once": rounds(options.rounds, lambda place: paid_requests(place, paid, 32, None)),
     }
+    for at_once in (1, 32):
+        for key, how in (("large", "leases"), ("small", "a hold for each")):
+            figures[f"own model, a key's budget, {how}, {at_once} at once"] = rounds(
+                options.rounds,
+                lambda place, at_once=at_once, key=key: budget_requests(place, paid, at_once, key),
+            )
     with tempfile.TemporaryDirectory() as directory:
         started = valkey_server(Path(directory))
         if started is not None:

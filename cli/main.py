@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.ab_commands import ab_app
 from cli.agent_commands import agent_app
+from cli.bench_command import bench
 from cli.console import note, write_json
 from cli.key_commands import keys_app
 from cli.model_commands import models_app
 from cli.options import JsonOption, ModelOption, StackOption, YesOption
 from cli.team_commands import team_app
+from cli.tune_command import tune
 from fleet_spec.errors import BadInputError, PaddockError, SpecError
 
 app = typer.Typer(
@@ -30,6 +33,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(agent_app, name="agent")
 app.add_typer(team_app, name="team")
+app.add_typer(ab_app, name="ab")
 
 
 @app.command()
@@ -109,12 +113,16 @@ def doctor(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="The directory to write to.")],
     stack: StackOption = "dev",
+    target: Annotated[
+        Literal["kubernetes", "docker"] | None,
+        typer.Option(help="What to write for; docker takes any stack's models. The stack's own target by default."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the stack's Kubernetes manifests, secrets left out. Needs no engine and no cluster."""
+    """Write Kubernetes manifests or a compose file, secrets left out. Needs no engine, cluster or Docker."""
     from cli.commands.render import run
 
-    run(stack, out, as_json=as_json)
+    run(stack, out, target=target, as_json=as_json)
 
 
 @app.command()
@@ -220,6 +228,10 @@ def costs(
         page=report,
         as_json=as_json,
     )
+
+
+app.command()(bench)
+app.command()(tune)
 
 
 @router_app.command()

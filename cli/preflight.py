@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cli.console import Step
 from cli.project import Project
+from cli.stack_spec import spec_of
+from components.docker.preflight import docker_problems
 from components.local.preflight import local_problems
-from components.targets import target_problems
-from fleet_spec.errors import SpecError
-from fleet_spec.loading import load_spec
+from fleet_spec.errors import Problem, SpecError
 from fleet_spec.spec import FleetSpec
 from fleet_spec.stack_file import read_stack_file
 
@@ -20,8 +20,8 @@ def check_stack(project: Project, stack: str) -> FleetSpec:
         SpecError: with every mistake, or everything that this machine lacks.
     """
     file = read_stack_file(project.directory, stack)
-    spec = load_spec(file.raw, source=file.path.name, secret_keys=file.secret_keys)
-    problems = target_problems(spec)
+    spec = spec_of(file)
+    problems: list[Problem] = []
     if spec.target == "local":
         if any(model.weights is not None for model in spec.models.values()):
             with Step("checking files of weights") as step:
@@ -29,6 +29,8 @@ def check_stack(project: Project, stack: str) -> FleetSpec:
                 step.finish("checked files of weights")
         else:
             problems += local_problems(spec, project.directory, stack, progress=lambda _: None)
+    if spec.target == "docker":
+        problems += docker_problems(spec, project.directory, stack)
     if problems:
         raise SpecError(problems, file.path.name)
     return spec

@@ -91,7 +91,7 @@ class StackKeys:
 
     def _problems(self, raw: dict[str, Any]) -> Sequence[Problem]:
         try:
-            load_spec(raw, source=self.path.name, secret_keys=self.file.secret_keys)
+            load_spec(raw, source=self.path.name, secret_keys=self.file.secret_keys, directory=self.path.parent)
         except SpecError as error:
             return error.problems
         return ()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pulumi
 
+from components.docker.fleet import DockerFleet
 from components.kubernetes.fleet import KubernetesFleet
 from components.local.fleet import LocalFleet
-from components.targets import target_problems
 from fleet_spec.contract import FleetContract
-from fleet_spec.errors import SpecError
 from fleet_spec.spec import FleetSpec
 
 
@@ -44,15 +43,14 @@ class Fleet(pulumi.ComponentResource):
             opts: Options of the component.
 
         Raises:
-            SpecError: the target is not built yet, or this machine cannot serve a model.
+            SpecError: this machine cannot serve a model.
         """
         super().__init__("paddock:fleet:Fleet", name, None, opts)
-        problems = target_problems(spec)
-        if problems:
-            raise SpecError(problems)
         below = pulumi.ResourceOptions(parent=self)
         if spec.target == "kubernetes":
             built = KubernetesFleet(name, spec=spec, stack=stack, project=project, opts=below)
+        elif spec.target == "docker":
+            built = DockerFleet(name, spec=spec, stack=stack, project=project, opts=below)
         else:
             built = LocalFleet(name, spec=spec, stack=stack, project=project, opts=below)
         self.contract = built.contract.apply(FleetContract.to_mapping)

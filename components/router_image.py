@@ -19,9 +19,11 @@ class RouterImage(pulumi.ComponentResource):
 
     Attributes:
         reference: What a pod names: with the digest where the image was pushed, so that a new build means new pods.
+        version: Changes with what the image is built from.
     """
 
     reference: pulumi.Output[str]
+    version: pulumi.Output[str]
 
     def __init__(
         self, name: str, *, build: RouterBuildSpec, project: Path, opts: pulumi.ResourceOptions | None = None
@@ -56,6 +58,7 @@ class RouterImage(pulumi.ComponentResource):
         reference: pulumi.Output[str] = image.ref
         # What only this machine's Docker has is known there by its tag.
         self.reference = reference if build.push else reference.apply(lambda _: build.name)
+        self.version = image.context_hash
         self.register_outputs({"reference": self.reference})
 
 

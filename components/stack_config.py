@@ -7,12 +7,15 @@ from collections.abc import Collection
 import pulumi
 from pulumi.runtime import config
 
+from fleet_spec.catalogue_notes import deprecation_notes
 from fleet_spec.loading import from_pulumi_config, load_spec
 from fleet_spec.spec import FleetSpec
 
 
 def load_stack_spec() -> FleetSpec:
-    """Validate the config that the engine handed to this program, and warn of secrets that stand there in plain text.
+    """Validate the config that the engine handed to this program.
+
+    Warns of models that are deprecated, and of secrets that stand in the config in plain text.
 
     Raises:
         SpecError: with every mistake in it.
@@ -21,7 +24,11 @@ def load_stack_spec() -> FleetSpec:
     file = f"Pulumi.{pulumi.get_stack()}.yaml"
     values: dict[str, str] = {**config.get_config_env(), **config.CONFIG.get()}
     secret_keys = {key.removeprefix(f"{namespace}:") for key in values if config.is_config_secret(key)}
-    spec = load_spec(from_pulumi_config(values, namespace), source=file, secret_keys=secret_keys)
+    # Nothing is fetched here: the policies, which were told of this config before, know what was there then.
+    raw = from_pulumi_config(values, namespace)
+    spec = load_spec(raw, source=file, secret_keys=secret_keys)
+    for note in deprecation_notes(spec):
+        pulumi.log.warn(note)
     for path in plain_secrets(spec, secret_keys):
         pulumi.log.warn(
             f"{path} stands in plain text in {file}, and so in the stack's history. "

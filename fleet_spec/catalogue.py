@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+SHIPPED_PATH = Path(__file__).with_name("catalogue.yaml")
+
+
 class CatalogueError(BadInputError):
     """A catalogue that cannot be used: not YAML, or with entries that contradict themselves or each other."""
 
@@ -63,6 +66,10 @@ class Catalogue(CataloguePart):
             raise ValueError(f"names given more than once: {', '.join(twice)}")
         if strangers:
             raise ValueError(f"licences that are not described: {', '.join(strangers)}")
+        replacements = {m.name: m.deprecated.replacement for m in self.models if m.deprecated is not None}
+        lost = sorted(f"{name} by {new}" for name, new in replacements.items() if new is not None and new not in counts)
+        if lost:
+            raise ValueError(f"models replaced by what is not in the catalogue: {', '.join(lost)}")
         self._by_name.update({name: model for model in self.models for name in (model.name, *model.aliases)})
         return self
 
@@ -150,5 +157,8 @@ def _require_known(what: str, value: str | None, known: Iterable[str]) -> None:
 
 @cache
 def load_catalogue() -> Catalogue:
-    """The shipped catalogue. Read and checked at the first call, remembered after."""
-    return Catalogue.parse(Path(__file__).with_name("catalogue.yaml").read_text("utf-8"), "the shipped catalogue")
+    """The shipped catalogue. Read and checked at the first call, remembered after.
+
+    Where a stack is known, its spec's ``catalogue`` is the one to ask: the stack may have laid its own over this one.
+    """
+    return Catalogue.parse(SHIPPED_PATH.read_text("utf-8"), "the shipped catalogue")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -151,12 +152,22 @@ class Architecture(CataloguePart):
         return self
 
 
+class OllamaTag(CataloguePart):
+    """A model of Ollama's library in one quantisation."""
+
+    tag: str
+    quantization: str
+    """As llama.cpp names it, such as ``Q8_0``."""
+
+
 class OllamaSource(CataloguePart):
     """Where Ollama pulls a model from: its own library."""
 
     tag: str
     quantization: str
     """The quantisation of the weights behind the tag, as llama.cpp names it, such as ``Q4_K_M``."""
+    others: tuple[OllamaTag, ...] = ()
+    """The same model in other quantisations, for the config's ``quantization``."""
 
 
 class GgufSource(CataloguePart):
@@ -206,6 +217,24 @@ class Sources(CataloguePart):
     packaged: PackagedSource | None = None
 
 
+class Deprecation(CataloguePart):
+    """That a model should not be taken any more, and why."""
+
+    since: date
+    replacement: str | None = None
+    """The model of the catalogue to take in its place."""
+    reason: str = Field(min_length=1)
+
+    def sentence(self, model: str) -> str:
+        """What a person is told of it.
+
+        Args:
+            model: The deprecated model's name.
+        """
+        instead = f" Take {self.replacement} in its place." if self.replacement is not None else ""
+        return f"{model} is deprecated since {self.since}: {self.reason.rstrip('.')}.{instead}"
+
+
 class CatalogueModel(CataloguePart):
     """One model, in one size."""
 
@@ -222,6 +251,7 @@ class CatalogueModel(CataloguePart):
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     use_cases: tuple[UseCase, ...] = Field(min_length=1)
     sources: Sources
+    deprecated: Deprecation | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from fleet_spec.catalogue import Catalogue, UnknownModelError
+from fleet_spec.checks_adapters import adapter_problems
+from fleet_spec.checks_docker import docker_problems, docker_unused
+from fleet_spec.checks_experiments import experiment_problems
 from fleet_spec.checks_governance import governance_problems
 from fleet_spec.checks_kubernetes import kubernetes_problems, unused_elsewhere
 from fleet_spec.checks_plan import plan_problems
+from fleet_spec.checks_serving import serving_problems
 from fleet_spec.errors import Problem
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
@@ -33,11 +37,19 @@ class Draft:
     aliases: Mapping[str, Mapping[str, float]]
     rest: FleetSpec
     """The other sections; those with mistakes hold their defaults."""
+    adapters: tuple[str, ...] = ()
+    """The names of all adapters, those of models with mistakes included."""
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Every name under which something of the fleet answers, but aliases."""
+        return (*self.names, *self.adapters)
 
     @classmethod
     def of(cls, spec: FleetSpec) -> Self:
         """The draft of a spec that has no mistakes of single fields."""
-        return cls(tuple(spec.models), spec.models, spec.aliases, spec)
+        adapters = tuple(name for model in spec.models.values() for name in model.adapters)
+        return cls(tuple(spec.models), spec.models, spec.aliases, spec, adapters)
 
     @classmethod
     def partial(
@@ -46,6 +58,7 @@ class Draft:
         names: tuple[str, ...],
         models: Mapping[str, ModelSpec],
         aliases: Mapping[str, Mapping[str, float]],
+        adapters: tuple[str, ...] = (),
         **rest: Any,
     ) -> Self:
         """The draft of a config with mistakes, from the sections that have none (attribute -> value)."""
@@ -54,20 +67,28 @@ class Draft:
             for name, field in FleetSpec.model_fields.items()
             if name != "models"
         }
-        return cls(names, models, aliases, FleetSpec.model_construct(None, **{**defaults, "models": {}, **rest}))
+        constructed = FleetSpec.model_construct(None, **{**defaults, "models": {}, **rest})
+        return cls(names, models, aliases, constructed, adapters)
 
 
 def find_problems(draft: Draft, catalogue: Catalogue) -> list[Problem]:
     """Every mistake between the parts of a config; an empty list where there is none."""
     problems = [*_colliding_names(draft), *_aliases(draft), *_models(draft, catalogue)]
-    problems += governance_problems(draft.rest, {*draft.names, *draft.aliases})
+    problems += adapter_problems(draft.rest, draft.models, draft.names)
+    problems += governance_problems(draft.rest, {*draft.served, *draft.aliases})
+    problems += experiment_problems(draft.rest.experiments, draft.aliases)
     problems += plan_problems(draft.rest, draft.names)
+    problems += serving_problems(draft.rest, draft.models, catalogue)
     if draft.rest.target == "local":
         problems += _local(draft)
     if draft.rest.target == "kubernetes":
         problems += kubernetes_problems(draft.rest, draft.models)
     else:
         problems += unused_elsewhere(draft.rest, draft.models)
+    if draft.rest.target == "docker":
+        problems += docker_problems(draft.rest, draft.models)
+    else:
+        problems += docker_unused(draft.rest)
     return problems
 
 
@@ -87,11 +108,12 @@ def _colliding_names(draft: Draft) -> Iterator[Problem]:
 def _aliases(draft: Draft) -> Iterator[Problem]:
     for alias, arms in draft.aliases.items():
         key = f"aliases.{alias}"
-        if alias in draft.names:
+        # An alias comes before a model of its name: that other models take over what the name is asked for is a swap.
+        if alias in draft.served and alias in arms:
             yield Problem(key, f"{alias!r} is also the name of a model", "rename the alias or the model")
         for name in arms:
-            if name not in draft.names:
-                yield Problem(key, f"{name!r} is not a model of this fleet", _nearest_fix(name, draft.names, "models"))
+            if name not in draft.served:
+                yield Problem(key, f"{name!r} is not a model of this fleet", _nearest_fix(name, draft.served, "models"))
         if arms and sum(arms.values()) <= 0:
             yield Problem(key, "every weight is 0, so no request could go anywhere", "give one a weight over 0")
 
@@ -142,14 +164,6 @@ def _local(draft: Draft) -> Iterator[Problem]:
             )
         if model.gpu is not None:
             yield Problem(f"{key}.gpu", f"{model.gpu.type!r}: the local target places no GPUs", _NOT_LOCAL)
-        for adapter in model.adapters:
-            yield Problem(f"{key}.adapters.{adapter}", "the local target serves no adapters yet", "remove it")
-        if model.quantization is not None:
-            yield Problem(
-                f"{key}.quantization",
-                f"{model.quantization!r}: the local target serves weights as they are",
-                "name a model tag or a file of that quantisation",
-            )
 
 
 def _nearest_fix(wanted: str, known: Collection[str], what: str) -> str:

@@ -49,8 +49,6 @@ def _engine(key: str, model: ModelSpec) -> Iterator[Problem]:
             "a file of this machine is not in the cluster",
             "bake it into an image: storage.mode image",
         )
-    for adapter in model.adapters:
-        yield Problem(f"{key}.adapters.{adapter}", "adapters are not served on Kubernetes yet", "remove it")
     if model.engine == "vllm":
         if model.parallel != 1:
             yield Problem(
@@ -66,12 +64,6 @@ def _engine(key: str, model: ModelSpec) -> Iterator[Problem]:
                 f"{split} is not the number of GPUs of one replica, {count}",
                 f"write gpu.count: {split}, or leave it out",
             )
-    elif model.quantization is not None:
-        yield Problem(
-            f"{key}.quantization",
-            f"{model.quantization!r}: Ollama serves weights as they are",
-            "name a model tag of that quantisation, or write engine: vllm",
-        )
 
 
 def _scaling(key: str, model: ModelSpec, rest: FleetSpec) -> Iterator[Problem]:
@@ -157,10 +149,11 @@ def unused_elsewhere(rest: FleetSpec, models: Mapping[str, ModelSpec]) -> Iterat
         if getattr(rest, attribute) != defaults[attribute]:
             yield Problem(attribute, f"target {rest.target!r} makes no use of it", "remove it")
     plain = ModelSpec(model="any")
+    unused = ("autoscaling", "rollout", "pods", *(() if rest.target == "docker" else ("vllm",)))
     for name, model in models.items():
         yield from (
             Problem(f"models.{name}.{key}", f"target {rest.target!r} makes no use of it", "remove it")
-            for key in _given(model, plain, ("autoscaling", "rollout", "pods", "vllm"))
+            for key in _given(model, plain, unused)
         )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from fleet_spec.errors import ContractError
+from fleet_spec.experiment_spec import ExperimentSpec
 from fleet_spec.governance_spec import KeySpec, OuterTier, PrivacySpec, RoutingSpec, Tier, TokenPrice
 
 CONTRACT_VERSION = 1
@@ -37,6 +38,15 @@ class Endpoint(_ContractPart):
     address of an API that is known as ``https://api.example.com/v1`` is written without the ``/v1``."""
     discover: bool = False
     """Whether every address that the host's name stands for is a replica of its own, as with a headless Service."""
+
+
+class AdapterScale(_ContractPart):
+    """How strongly an adapter that llama.cpp holds works in the requests of one model."""
+
+    id: int = Field(ge=0)
+    """Its number at the endpoints."""
+    scale: float = Field(ge=0)
+    """0: not at all; 1: as it was trained."""
 
 
 class ModelEndpoints(_ContractPart):
@@ -65,6 +75,13 @@ class ModelEndpoints(_ContractPart):
     """Whether it may have no endpoint for a while and comes back when requests wait for it."""
     price: TokenPrice | None = None
     """What it costs by the token, where it is paid so."""
+    adapter_of: str | None = None
+    """The fleet's model that this is an adapter of, at whose endpoints it answers; None for a model of its own."""
+    adapter_sha256: str | None = None
+    """The hash of that adapter's file, where one is known: another file of the same name gives other answers."""
+    lora: tuple[AdapterScale, ...] = ()
+    """On llama.cpp, every adapter that its endpoints hold, with its scale in requests for this model: 0 everywhere for
+    the base. A request that named none would be answered by whatever the one before it left."""
 
 
 class RouterAddresses(_ContractPart):
@@ -127,6 +144,8 @@ class FleetContract(_ContractPart):
     """The fleet's models, by the name the stack's config gives them."""
     aliases: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Names that clients may ask for: alias -> {fleet model: weight}. Weights need not sum to 1."""
+    experiments: dict[str, ExperimentSpec] = Field(default_factory=dict)
+    """A/B tests over aliases of several models, by alias."""
     tiers: dict[OuterTier, TierModels] = Field(default_factory=dict[OuterTier, TierModels])
     budget: Budget | None = None
     privacy: PrivacySpec = PrivacySpec()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from fleet_spec.catalogue import Catalogue, load_catalogue
+from fleet_spec.catalogue import Catalogue
 from fleet_spec.checks import Draft, find_problems
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.spec import Arms, FleetSpec, ModelEntry
+from fleet_spec.stack_catalogue import stack_catalogue
 
 _SHOWN_LENGTH = 60
 
@@ -26,6 +28,7 @@ def load_spec(
     source: str = "the stack's config",
     secret_keys: Collection[str] = (),
     catalogue: Catalogue | None = None,
+    directory: Path | None = None,
 ) -> FleetSpec:
     """Validate a stack's config.
 
@@ -33,7 +36,8 @@ def load_spec(
         raw: The config as plain data, keys in camelCase without the ``paddock:`` in front.
         source: What to call it in an error, such as the file's name.
         secret_keys: Top-level keys that hold secrets: no value under them is shown in an error.
-        catalogue: The models to know; the shipped catalogue by default.
+        catalogue: The models to know; by default the shipped catalogue with the config's own laid over it.
+        directory: The project's, where the config's own catalogues are looked for; the current one by default.
 
     Raises:
         SpecError: with every mistake found, each with key, value and fix.
@@ -45,10 +49,15 @@ def load_spec(
     except ValidationError as error:
         problems += [_explain(detail, secret_keys) for detail in error.errors(include_url=False)]
     draft = _draft(raw) if spec is None else Draft.of(spec)
-    problems += find_problems(draft, catalogue or load_catalogue())
+    try:
+        known = catalogue or stack_catalogue(raw, directory or Path.cwd())
+    except SpecError as error:
+        # Without it nobody can tell which models there are: what the rest of the config lacks is not yet known.
+        raise SpecError([*problems, *error.problems], source) from None
+    problems += find_problems(draft, known)
     if problems or spec is None:
         raise SpecError(problems, source)
-    return spec
+    return spec.knowing(known) if catalogue is not None or spec.catalogues else spec
 
 
 def from_pulumi_config(values: Mapping[str, str], project: str = "paddock") -> dict[str, Any]:
@@ -80,11 +89,14 @@ def _draft(raw: Mapping[str, Any]) -> Draft:
     """What of a config with mistakes can still be used, so that later checks find theirs as well."""
     models: dict[str, ModelSpec] = {}
     names: tuple[str, ...] = ()
+    adapters: list[str] = []
     if isinstance(raw.get("models"), dict):
         given = cast("dict[object, Any]", raw["models"])
         names = tuple(str(name) for name in given)
         adapter: TypeAdapter[ModelSpec] = TypeAdapter(ModelEntry)
         for name, value in given.items():
+            if isinstance(value, dict) and isinstance(said := cast("dict[str, Any]", value).get("adapters"), dict):
+                adapters += (str(one) for one in cast("dict[object, Any]", said))
             checked = _valid(adapter, value)
             if checked is not None:
                 models[str(name)] = checked
@@ -103,7 +115,7 @@ def _draft(raw: Mapping[str, Any]) -> Draft:
         checked_field = _valid(TypeAdapter(field.rebuild_annotation()), raw[key])
         if checked_field is not None:
             rest[field_name] = checked_field
-    return Draft.partial(names=names, models=models, aliases=aliases, **rest)
+    return Draft.partial(names=names, models=models, aliases=aliases, adapters=tuple(adapters), **rest)
 
 
 def _valid(adapter: TypeAdapter[Any], value: Any) -> Any | None:

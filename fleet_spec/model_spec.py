@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from fleet_spec.base import Count, Duration, Identifier, Quantity, SpecPart
 from fleet_spec.container_spec import Image, PodSpec, VllmSpec
 from fleet_spec.kubernetes_spec import AutoscalingSpec
+from fleet_spec.serving_spec import ServingSpec
 
 Engine = Literal["auto", "llamacpp", "ollama", "vllm"]
 StorageMode = Literal["perReplica", "ephemeral", "shared", "image"]
@@ -64,11 +65,16 @@ class GpuSpec(SpecPart):
 
 
 class AdapterSpec(SpecPart):
-    """A LoRA adapter served on top of a model."""
+    """A LoRA adapter served on top of a model, as a model of its own name. ``adapters: {law: law.gguf}`` is short for
+    ``adapters: {law: {source: law.gguf}}``."""
 
     source: str = Field(min_length=1)
-    """A path of this machine or a Hugging Face repository."""
+    """llama.cpp and Ollama: a GGUF file, absolute or relative to the project's directory, as ``paddock models adapter
+    prepare`` writes it. vLLM: a Hugging Face repository, or a folder of the image with the weights."""
     scale: float = Field(default=1.0, ge=0, le=10)
+    """How strongly it works: 1 as it was trained. llama.cpp only."""
+    rank: int | None = Field(default=None, ge=1, le=512)
+    """Its rank, for which vLLM keeps room. Default: 16, or less."""
 
 
 class WeightsSpec(SpecPart):
@@ -127,6 +133,7 @@ class ModelSpec(SpecPart):
     adapters: dict[
         Identifier, Annotated[AdapterSpec, BeforeValidator(_adapter, json_schema_input_type=str | AdapterSpec)]
     ] = Field(default_factory=dict)
+    """LoRA adapters by the name that clients ask for and aliases weigh: each is a model of the fleet."""
     keep_alive: Duration = "10m"
     """How long an idle model stays in memory (Ollama)."""
     resources: ResourcesSpec = ResourcesSpec()
@@ -143,4 +150,6 @@ class ModelSpec(SpecPart):
     ``replace`` stops one first. Default: surge where each pod has a volume of its own or shares one,
     replace with ``perReplica``, where a claim belongs to its replica."""
     pods: PodSpec = PodSpec()
+    serving: ServingSpec = ServingSpec()
+    """How its engine computes, with one meaning over engines."""
     vllm: VllmSpec = VllmSpec()

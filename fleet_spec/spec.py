@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from fleet_spec.base import Identifier, SpecPart
+from fleet_spec.catalogue import Catalogue, load_catalogue
+from fleet_spec.catalogue_spec import CatalogueEntry
+from fleet_spec.docker_spec import DockerSpec
+from fleet_spec.experiment_spec import ExperimentSpec
 from fleet_spec.governance_spec import BudgetSpec, PrivacySpec, RoutingSpec, TiersSpec
 from fleet_spec.kubernetes_spec import AutoscalingSpec, KubernetesSpec, ValkeySpec
 from fleet_spec.model_spec import ModelSpec
@@ -50,7 +54,10 @@ class FleetSpec(SpecPart):
     models: dict[Identifier, ModelEntry] = Field(min_length=1)
     """The fleet's models, by a name of your choice."""
     aliases: dict[Identifier, Arms] = Field(default_factory=dict)
-    """Further names that clients may ask for, such as ``default`` or ``gpt-4o-mini``."""
+    """Further names that clients may ask for, such as ``default`` or ``gpt-4o-mini``. One may have the name of
+    a model that is none of its arms: it comes before that."""
+    experiments: dict[Identifier, ExperimentSpec] = Field(default_factory=dict)
+    """A/B tests over aliases that stand for several models: alias -> test. ``paddock ab`` writes them."""
     tiers: TiersSpec = TiersSpec()
     budget: BudgetSpec = BudgetSpec()
     privacy: PrivacySpec = PrivacySpec()
@@ -62,6 +69,7 @@ class FleetSpec(SpecPart):
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     valkey: ValkeySpec = ValkeySpec()
     kubernetes: KubernetesSpec = KubernetesSpec()
+    docker: DockerSpec = DockerSpec()
     monitoring: MonitoringSpec = MonitoringSpec()
     ingress: IngressSpec = IngressSpec()
     prices: PricesSpec = PricesSpec()
@@ -72,6 +80,20 @@ class FleetSpec(SpecPart):
     Default: true for a stack whose name is prod or production, or begins with prod-."""
     namespace: str = Field(default="llm-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The Kubernetes namespace that holds the fleet."""
+
+    catalogues: tuple[CatalogueEntry, ...] = ()
+    """Catalogues of your own, laid over the shipped one, the last on top: files, or addresses with their hash."""
+    _catalogue: Catalogue | None = PrivateAttr(default=None)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models that this stack knows: the shipped catalogue with the stack's own laid over it."""
+        return self._catalogue or load_catalogue()
+
+    def knowing(self, catalogue: Catalogue) -> Self:
+        """This spec, with the catalogue of its stack."""
+        self._catalogue = catalogue
+        return self
 
     def protects(self, stack: str) -> bool:
         """Whether a stack of this config counts as production.

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 from pulumi.runtime import get_config_env
@@ -20,14 +21,13 @@ from pulumi_policy import (
 )
 from pulumi_policy.policy import _PolicyAnalyzerServicer  # pyright: ignore[reportPrivateUsage]
 
-from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import SpecError
 from fleet_spec.fleet_cost import FleetCosts
 from fleet_spec.loading import from_pulumi_config, load_spec
 from fleet_spec.policy_spec import PoliciesSpec
 from policies.facts import facts_of
 from policies.judgement import exception_of, level_of
-from policies.rules import RULES
+from policies.rules import RULES, docker
 from policies.rules.rule import UNKNOWN, Facts, Finding, Manifest, Rule, where
 
 _LEVELS = {
@@ -50,6 +50,7 @@ _SENTINELS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     }
 )
+_CHECKOUT = Path(__file__).resolve().parents[1]
 Report = Callable[..., None]
 
 
@@ -80,10 +81,10 @@ class Pack:
             config: Its config as the engine has it: ``{"paddock:models": "<JSON>"}``.
         """
         try:
-            spec = load_spec(from_pulumi_config(config, project))
+            spec = load_spec(from_pulumi_config(config, project), directory=_project_directory())
         except SpecError:
             return  # the program finds the same mistakes, tells them, and brings nothing up
-        self._stack.facts = facts_of(spec, stack, load_catalogue(), FleetCosts(spec).most_monthly_usd())
+        self._stack.facts = facts_of(spec, stack, spec.catalogue, FleetCosts(spec).most_monthly_usd())
         self._stack.policies = spec.policies
         for rule, policy in zip(self._rules, self.policies, strict=True):
             policy.enforcement_level = _LEVELS[level_of(rule, spec.policies)]
@@ -106,9 +107,15 @@ class Pack:
         setattr(_PolicyAnalyzerServicer, _CONFIGURE, configure_stack)
 
 
+def _project_directory() -> Path:
+    """Where the stack's own catalogues are: the folder that the engine runs in, or else the checkout of this pack."""
+    here = Path.cwd()
+    return here if (here / "Pulumi.yaml").is_file() else _CHECKOUT
+
+
 def _of_object(rule: Rule, stack: Stack) -> Policy:
     def validate(args: ResourceValidationArgs, report: Report) -> None:
-        if not args.resource_type.startswith(_KUBERNETES):
+        if not _is_judged(args.resource_type):
             return
         for finding in rule.check([manifest_of(args)], stack.facts):
             _report(rule, finding, stack, report)
@@ -126,7 +133,7 @@ def _of_fleet(rule: Rule, stack: Stack) -> Policy:
         urns: dict[str, str] = {}
         manifests: list[Manifest] = []
         for resource in args.resources:
-            if resource.resource_type.startswith(_KUBERNETES):
+            if _is_judged(resource.resource_type):
                 manifests.append(manifest_of(resource))
                 urns[where(manifests[-1])] = resource.urn
         for finding in rule.check(manifests, stack.facts):
@@ -138,6 +145,10 @@ def _of_fleet(rule: Rule, stack: Stack) -> Policy:
         validate=validate,
         enforcement_level=_LEVELS[rule.level],
     )
+
+
+def _is_judged(resource_type: str) -> bool:
+    return resource_type.startswith(_KUBERNETES) or resource_type in docker.KINDS
 
 
 def _report(rule: Rule, finding: Finding, stack: Stack, report: Report, urn: str | None = None) -> None:
@@ -153,6 +164,8 @@ def _report(rule: Rule, finding: Finding, stack: Stack, report: Report, urn: str
 def manifest_of(resource: ResourceValidationArgs | PolicyResource) -> Manifest:
     """A resource as a manifest, and the options that rules look at beside it under ``paddockOptions``."""
     manifest = cast("dict[str, Any]", plain(resource.props))
+    if resource.resource_type in docker.KINDS:
+        return docker.manifest_of(docker.KINDS[resource.resource_type], resource.name, manifest)
     # The engine leaves out what a type says already where a program builds by type tokens.
     manifest.setdefault("kind", resource.resource_type.rpartition(":")[2])
     options = resource.opts

@@ -56,10 +56,17 @@ class _Monitor(mocks.MockMonitor):
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, run: Run, preview: bool, stacks: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        preview: bool,
+        stacks: Mapping[str, Mapping[str, Any]],
+        container_exit: tuple[int, str],
+    ) -> None:
         self._run = run
         self._preview = preview
         self._stacks = stacks
+        self._container_exit = container_exit
         self._ports = iter(range(18100, 18999))
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
@@ -83,7 +90,12 @@ class _Mocks(mocks.Mocks):
         if args.typ == "paddock:local:Weights":
             return {"path": args.inputs.get("path") or f"/cache/{args.inputs['fileName']}"}
         if args.typ == "docker-build:index:Image":
-            return {"ref": BUILT_IMAGE}
+            return {"ref": BUILT_IMAGE, "contextHash": "abcd"}
+        if args.typ == "docker:index/remoteImage:RemoteImage":
+            return {"imageId": f"{args.name}-image-id"}
+        if args.typ == "docker:index/container:Container":
+            code, logs = self._container_exit
+            return {"exitCode": code, "containerLogs": logs}
         if args.typ == "paddock:keys:RandomKey":
             return {"key": new_key()}
         return {}
@@ -96,6 +108,7 @@ def run_program(
     config: dict[str, str] | None = None,
     stack: str = "dev",
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
+    container_exit: tuple[int, str] = (0, ""),
 ) -> Run:
     """Run a Pulumi program to its end under the mocked engine.
 
@@ -105,6 +118,7 @@ def run_program(
         config: The stack's config, keys with their namespaces.
         stack: The stack's name.
         stacks: Outputs of other stacks, by name, for references to them. Those of any other stack are unknown.
+        container_exit: How Docker containers that have something to do end: exit code, and what they said.
 
     Each run has an event loop of its own and leaves no option, export or task behind.
     """
@@ -122,7 +136,7 @@ def run_program(
     loop.set_default_executor(workers)
     pulumi.runtime.settings.reset_options()
     try:
-        told = _Mocks(run, preview, stacks or {})
+        told = _Mocks(run, preview, stacks or {}, container_exit)
         monitor = _Monitor(told)
         monitor.run = run
         mocks.set_mocks(told, project="paddock", stack=stack, preview=preview, monitor=monitor)

@@ -104,3 +104,13 @@ def _built(name: str, module: str) -> Path:
     pinned = re.search(rf"^\s*{module} v(\S+)", pins, re.MULTILINE)
     assert pinned is not None, f"tools/{name}/go.mod pins no {module}"
     return cache_root() / "engine" / f"{name}-{pinned[1]}"
+
+
+def chromium_binary() -> Path:
+    """Chromium: PADDOCK_CHROMIUM, else the one on PATH. No browser is ever fetched."""
+    if importlib.util.find_spec("playwright") is None:
+        lacking("playwright is not installed, which drives the browser")
+    named = os.environ.get("PADDOCK_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if named is None:
+        lacking("there is no Chromium on PATH. Install it (Debian: apt install chromium), or set PADDOCK_CHROMIUM")
+    return Path(named)

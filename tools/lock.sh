@@ -31,5 +31,5 @@ compile() { # output, arguments...
 
 compile requirements.lock pyproject.toml "${extras[@]}" --group run
 compile requirements-dev.lock pyproject.toml "${extras[@]}" \
-    --extra kubernetes --extra build --extra valkey --extra otel --extra agents --extra policy --group run --group dev
+    --extra kubernetes --extra docker --extra build --extra valkey --extra otel --extra agents --extra adapters --extra policy --group run --group dev
 compile docker/router.lock docker/router.in --constraint requirements-dev.lock

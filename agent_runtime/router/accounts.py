@@ -17,6 +17,7 @@ from agent_runtime.router.answers.recording import Recording
 from agent_runtime.router.buffers import Buffers
 from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.lengths import choices, longest_answer_tokens
+from agent_runtime.router.dialects.operations import OPERATIONS
 from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.experiments.draw import Assignment
 from agent_runtime.router.experiments.tally import Outcome
@@ -27,6 +28,7 @@ from agent_runtime.router.log import Log
 from agent_runtime.router.metrics import Metrics
 from agent_runtime.router.money.charges import Charge
 from agent_runtime.router.money.prices import Price
+from agent_runtime.router.page.recorder import Ended, Recorder
 from agent_runtime.router.request import Request
 
 if TYPE_CHECKING:
@@ -66,12 +68,21 @@ class Account:
     """Requests in flight, and the record of those that ended."""
 
     def __init__(
-        self, metrics: Metrics, log: Log, limits: Limits, loop: asyncio.AbstractEventLoop, governance: Governance
+        self,
+        metrics: Metrics,
+        log: Log,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        governance: Governance,
+        recorder: Recorder,
     ) -> None:
         self._governance = governance
+        self._recorder = recorder
         self.metrics = metrics
         self.log = log
         self.exchanges: set[Sending] = set()
+        self.draining = False
+        """Whether the router is to end: nothing waits for room any more."""
         self.buffers = Buffers(limits.buffered_bytes)
         self.reroute: Callable[[Asked], Decision] = _no_way
         """Decides once more over a request whose model has left the fleet. Raises RequestError."""
@@ -109,8 +120,19 @@ class Account:
     # Money
 
     def must_reserve(self, asked: Asked, replica: Replica) -> bool:
-        """Whether money has to be set aside before this replica is asked."""
-        return asked.books and self._governance.purse.must_reserve(replica.model.tier, asked.caller.name)
+        """Whether money has to be set aside before this replica is asked, and that takes a moment."""
+        purse, tier, key = self._governance.purse, replica.model.tier, asked.caller.name
+        if not asked.books or not purse.must_reserve(tier, key):
+            return False
+        if tier == "local":
+            asked.reservation = purse.draw(
+                key=key,
+                model=replica.model.name,
+                prompt_bytes=len(asked.request.body),
+                max_tokens=longest_answer_tokens(asked.operation.dialect, asked.decision.body),
+                choices=choices(asked.decision.body),
+            )
+        return asked.reservation is None
 
     async def reserve(self, asked: Asked, replica: Replica) -> None:
         """Set money aside for an attempt.
@@ -259,6 +281,7 @@ class Account:
             first_byte_seconds=None if first is None else first - request.started,
             usage=usage,
         )
+        self._recorder.ended(Ended.of(asked, end, usd, seconds))
 
     def _end_trace(self, trace: RequestTrace, asked: Asked, end: End, usd: float) -> None:
         endpoint = None if end.replica is None else end.replica.endpoint
@@ -308,9 +331,15 @@ class Account:
             key=entry.caller.name,
             reason="cache",
         )
+        found = Ended(request.id, request.path, status, model.name, model.tier, entry.caller.name, seconds=seconds)
+        found.kind, found.reason = "cache", "cache: answered before"
+        self._recorder.ended(found)
 
     def answered_here(self, request: Request, status: int, model: str = "") -> None:
         """A request was answered, or refused, without a model server."""
         self.metrics.requests[model, status, request.dialect] += 1
         seconds = self._loop.time() - request.started
         self.log.access(request_id=request.id, path=request.path, status=status, seconds=seconds, model=model)
+        if request.path in OPERATIONS and request.method == "POST":
+            kind = "refused" if status >= 400 else "here"
+            self._recorder.ended(Ended(request.id, request.path, status, model, kind=kind, seconds=seconds))

@@ -25,26 +25,38 @@ from agent_runtime.router.request import Request
 from agent_runtime.router.resolve import candidates
 from agent_runtime.router.upload import Feed, pump
 
-_METHODS: Final = {
+ADMIN_METHODS: Final = {
     "/api/pull": "POST",
     "/api/push": "POST",
     "/api/create": "POST",
     "/api/copy": "POST",
     "/api/delete": "DELETE",
 }
-ADMIN_OPERATIONS: Final = frozenset(_METHODS)
+ADMIN_OPERATIONS: Final = frozenset(ADMIN_METHODS)
 """The paths of changes. Together with what begins with :data:`BLOBS` they ask for a key with the scope admin."""
 BLOBS: Final = "/api/blobs/"
 """Before a file's digest: HEAD asks whether it is there, POST sends it."""
 
-_WITH_PROGRESS: Final = frozenset({"/api/pull", "/api/push", "/api/create"})
+WITH_PROGRESS: Final = frozenset({"/api/pull", "/api/push", "/api/create"})
+"""The paths of changes that take a while, and tell as they go."""
 _HEADER: Final = b"x-paddock-endpoint"
 _SUCCESS: Final = {"status": "success"}
+_LONGEST_NAME: Final = 200
 
 
 def is_administration(path: str) -> bool:
     """Whether a request at this path changes what the fleet holds."""
     return path in ADMIN_OPERATIONS or path.startswith(BLOBS)
+
+
+def names_in(request: Request) -> dict[str, str]:
+    """The models that a change names, for the audit log; nothing where its body cannot be read."""
+    try:
+        body = {} if request.path.startswith(BLOBS) else decode_object(request.body)
+    except RequestError:
+        return {}
+    found = {name: body.get(name) for name in ("model", "name", "source", "destination", "from")}
+    return {name: value[:_LONGEST_NAME] for name, value in found.items() if isinstance(value, str)}
 
 
 class Administration:
@@ -68,16 +80,16 @@ class Administration:
         if path.startswith(BLOBS):
             await self._blob(client, request)
             return
-        if request.method != _METHODS[path]:
+        if request.method != ADMIN_METHODS[path]:
             error = RequestError(405, f"{request.method} is not possible at {path}")
-            error.headers["Allow"] = _METHODS[path]
+            error.headers["Allow"] = ADMIN_METHODS[path]
             raise error
         body = decode_object(request.body)
         check_fields(body, {"model": str, "name": str, "source": str, "destination": str, "stream": bool})
         self._protect(path, body)
         targets = self._targets(request)
         body = self._in_the_engines_words(body)
-        if path in _WITH_PROGRESS and body.get("stream") is not False:
+        if path in WITH_PROGRESS and body.get("stream") is not False:
             await Progress(client, request, self._note).run(self._told(path, body, targets))
         else:
             await self._quietly(client, request, body, targets)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_runtime.router import local
 from agent_runtime.router.access.caller import ANONYMOUS, Caller
 from agent_runtime.router.access.rates import FREE, Passage
-from agent_runtime.router.administration import Administration, is_administration
+from agent_runtime.router.administration import Administration, is_administration, names_in
 from agent_runtime.router.answers import Answerer, Question, Replay
 from agent_runtime.router.asked import Asked
 from agent_runtime.router.classification import Classification
@@ -24,6 +24,8 @@ from agent_runtime.router.guard import PREFLIGHT, note_origin, refuse_strangers
 from agent_runtime.router.http_head import header_lines
 from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.own_paths import OWN_PATHS
+from agent_runtime.router.page.actions import PAGE_PATHS
+from agent_runtime.router.page.files import ASSET_PATHS
 from agent_runtime.router.pending import Pending
 from agent_runtime.router.policy import BYTES_PER_TOKEN, Policy
 from agent_runtime.router.request import Request
@@ -107,9 +109,9 @@ class Admission:
         self._look(entry)
 
     def _look(self, entry: Entry) -> None:
-        """Have a long prompt looked at beside the event loop; a short one is looked at where it is routed."""
+        """Have a prompt looked at beside the event loop where that takes long; else it is done where it is routed."""
         policy = self._router.governance.policy
-        if policy is not None and len(entry.request.body) > LONG_BYTES:
+        if policy is not None and (policy.slow or len(entry.request.body) > LONG_BYTES):
             Pending(self._router, entry.client, entry.request, self._after_look(entry, policy))
         else:
             self._send(entry)
@@ -181,11 +183,6 @@ class Admission:
         router, request = self._router, asked.request
         if asked.operation is local.SHOW:
             return local.show(router, request)
-        pinned = (
-            Classification(private=True, complex=False, reasons=(asked.decision.reason,))
-            if asked.decision.private
-            else None
-        )
         return route(
             router.fleet,
             asked.operation,
@@ -195,8 +192,20 @@ class Admission:
             caller=asked.caller,
             wishes=wishes_of(request.headers),
             policy=router.governance.policy,
-            seen=pinned,
+            seen=self._seen_before(asked),
         )
+
+    def _seen_before(self, asked: Asked) -> Classification | None:
+        """What is known of the prompt of a request that is decided over once more; None where it can be looked at."""
+        decision, policy = asked.decision, self._router.governance.policy
+        if decision.private:
+            return Classification(private=True, complex=False, reasons=(decision.reason,))
+        if decision.policy is not None and not decision.policy.withdrawn and decision.kind in _LOOKED_AT:
+            return Classification(private=False, complex=decision.kind == "complex", reasons=(decision.reason,))
+        if policy is not None and (policy.slow or len(asked.request.body) > LONG_BYTES):
+            # There is no time for a look by other rules than those that it was let in by.
+            return Classification(private=True, complex=False, reasons=("its rules changed while it waited",))
+        return None
 
     def carry_out(self, entry: Entry, decision: Decision, question: Question | None = None) -> None:
         """Do what was decided over a request."""
@@ -250,8 +259,9 @@ class Admission:
     def _admit_elsewhere(self, client: ClientConnection, request: Request) -> None:
         """What is no question to a model: lists, descriptions, health, metrics."""
         router, path = self._router, request.path
-        own = OWN_PATHS.get(path)
-        scope = own.scope if own is not None else "admin" if is_administration(path) else _SCOPES.get(path, "chat")
+        own, page = OWN_PATHS.get(path), PAGE_PATHS.get(path)
+        told = own or page
+        scope = told.scope if told is not None else "admin" if is_administration(path) else _SCOPES.get(path, "chat")
         caller = ANONYMOUS
         if path not in _OPEN and not (path == "/metrics" and router.governance.open_metrics):
             caller = router.governance.access.admit(request, scope, client.address)
@@ -264,8 +274,11 @@ class Admission:
         elif own is not None:
             demand_method(request, own.method)
             Pending(router, client, request, self._answer_with(client, request, own.answer(router, request)))
+        elif page is not None:
+            demand_method(request, page.method)
+            page.begin(router, client, request, caller)
         elif is_administration(path):
-            Pending(router, client, request, self._change(client, request))
+            Pending(router, client, request, self._change(client, request, caller))
         elif path == "/api/ps":
             demand_method(request, "GET", "HEAD")
             Pending(router, client, request, self._answer_with(client, request, local.ps(router)))
@@ -276,7 +289,10 @@ class Admission:
         else:
             raise RequestError(404, f"there is nothing at {path}", code="unknown_path")
 
-    async def _change(self, client: ClientConnection, request: Request) -> None:
+    async def _change(self, client: ClientConnection, request: Request, caller: Caller) -> None:
+        if request.method in ("POST", "DELETE"):
+            audit = self._router.page.audit
+            audit.note(caller.name, client.address, request.path, **names_in(request))
         try:
             await self._administration.carry_out(client, request)
         finally:
@@ -290,7 +306,9 @@ class Admission:
 MOST_REASON_CHARACTERS: Final = 400
 LONG_BYTES: Final = 32 * 1024
 """A body beyond this is looked at in a thread, so that nobody else waits for it."""
-_OPEN = frozenset({"/healthz", "/readyz", "/"})
+_LOOKED_AT: Final = frozenset({"routine", "complex", "pinned"})
+"""What a decision is called for which the prompt was looked at, and found to be public."""
+_OPEN = frozenset({"/healthz", "/readyz", "/"}) | ASSET_PATHS
 """What is answered without a key: it says nothing of the fleet."""
 _SCOPES: dict[str, Scope] = {"/metrics": "metrics"}
 

@@ -71,6 +71,8 @@ class EndpointState:
         """Failures without a success between them."""
         self.removed = False
         """Whether the contract no longer holds it. Requests in flight go on."""
+        self.drained = False
+        """Whether somebody has taken it out of service by hand. Requests in flight go on."""
         self._credential = credential
         self._key: str | None = None
         self._plain_lines = (
@@ -105,8 +107,8 @@ class EndpointState:
 
     @property
     def locked(self) -> bool:
-        """Whether it asks for a key that the router does not have. A prompt is not shown to who will refuse it."""
-        return self._credential is not None and not self._credential()
+        """Whether it is drained, or asks for a key that is missing: a prompt is not shown to who will refuse it."""
+        return self.drained or (self._credential is not None and not self._credential())
 
     def succeeded(self, now: float, probe_after_seconds: float) -> bool:
         """Note an answer. True where the endpoint was not known to be up."""

@@ -11,6 +11,7 @@ from agent_runtime.router.dialects.usage import Usage
 from agent_runtime.router.fleet_state import Replica
 from agent_runtime.router.http_head import ReplyHead, head_for_client, parse_reply_head
 from agent_runtime.router.placing import Placing
+from agent_runtime.router.routing import ending
 from agent_runtime.router.upstream import BodySink
 from agent_runtime.router.ways import deliver
 
@@ -165,6 +166,18 @@ class Exchange(Placing):
         else:
             gap = self._asked.limits.idle_gap_seconds
             self._broken("timeout", f"the model server sent nothing more for {gap:g} s")
+
+    def cut_off(self) -> None:
+        """The router ends now: the client is told, as far as it still can be."""
+        delivery, upstream = self._delivery, self._upstream
+        if self._ended:
+            return
+        if delivery is None or not delivery.sent:
+            self._refuse(ending())
+            return
+        between = upstream is not None and upstream.between_chunks()
+        told = not self._paused and delivery.tell("the router is shutting down", between_chunks=between)
+        self._finish(delivery.status, keep_alive=False, abort=not told)
 
     # The client
 

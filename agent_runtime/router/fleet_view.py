@@ -52,7 +52,7 @@ def status(fleet: FleetState, now: float) -> dict[str, Any]:
     """The body of /api/paddock/status."""
     return {
         "stack": fleet.stack,
-        "models": [_described(model, now) for model in fleet.all_models()],
+        "models": [described(model, now) for model in fleet.all_models()],
         "aliases": fleet.aliases,
         "names": [
             {"host": name.host, "port": name.port, "addresses": name.addresses, "problem": name.problem or None}
@@ -61,7 +61,8 @@ def status(fleet: FleetState, now: float) -> dict[str, Any]:
     }
 
 
-def _described(model: ModelState, now: float) -> dict[str, Any]:
+def described(model: ModelState, now: float) -> dict[str, Any]:
+    """One model and its endpoints, as JSON data, at a moment of the event loop's time."""
     return {
         "name": model.name,
         "tier": model.tier,
@@ -77,6 +78,7 @@ def _described(model: ModelState, now: float) -> dict[str, Any]:
                 "health": replica.endpoint.health,
                 "breaker": replica.breaker.state(now),
                 "problem": replica.problem or None,
+                "drained": replica.endpoint.drained,
                 "outstanding": replica.endpoint.outstanding,
                 "limit": model.limit or None,
             }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from weakref import WeakSet
 
 from agent_runtime.router.access.access import Access
 from agent_runtime.router.access.rates import RateLimits
 from agent_runtime.router.access.secrets_directory import Secrets, SecretsDirectory
 from agent_runtime.router.answers import AnswerCache, cache_families
-from agent_runtime.router.experiments import Experiments, experiment_families
+from agent_runtime.router.experiments import Experiments, experiment_families, trial_families
 from agent_runtime.router.exposition import Family
 from agent_runtime.router.log import Log
 from agent_runtime.router.money.opening import make_purse
@@ -34,9 +36,12 @@ class Governance:
         beyond_loopback: bool = False,
         directory: SecretsDirectory | None = None,
         secrets: Secrets | None = None,
+        data: Path | None = None,
     ) -> None:
         """Use :meth:`of` or :meth:`ungoverned`."""
         self.log = log
+        self.data = data
+        """The directory for what outlives a worker; None where nothing does."""
         self.rates = rates
         self.purse = purse
         self.experiments = experiments
@@ -88,6 +93,7 @@ class Governance:
             beyond_loopback=settings.beyond_loopback,
             directory=directory,
             secrets=secrets,
+            data=data,
         )
 
     @staticmethod
@@ -126,7 +132,8 @@ class Governance:
         return self.secrets.tier_key(name)
 
     async def start(self) -> None:
-        """Open the ledger."""
+        """Open the ledger, and load what looks at prompts."""
+        await asyncio.to_thread(self.privacy.classifier.prepare)
         await self.purse.open()
 
     def take_in(self, contract: FleetContract) -> bool:
@@ -138,7 +145,7 @@ class Governance:
         if problem is not None:
             self.log.event("keys_unusable", level="error", problem=problem)
         self.purse.update(contract)
-        self.experiments.update(contract.aliases)
+        self.experiments.update(contract.aliases, contract.experiments)
         self.answers.update(contract.routing.cache)
         missing = self.secrets.missing(tier.secret for tier in contract.tiers.values())
         self.tier_problem = None
@@ -163,11 +170,15 @@ class Governance:
         self._policies.add(self.policy)
         return changed
 
-    def tick(self) -> None:
-        """Carry on beside the requests."""
+    def tick(self) -> bool:
+        """Carry on beside the requests. True where arms of an A/B test have other weights than before."""
         self.purse.tick()
         self.experiments.tick()
         self.answers.tick()
+        news = self.experiments.news()
+        for one in news:
+            self.log.event("experiment", level="warning" if one["kind"] == "stopped" else "info", **one)
+        return bool(news)
 
     def poll_secrets(self) -> bool:
         """Look at the directory of secrets. True where they have changed: take the contract in once more."""
@@ -201,6 +212,7 @@ class Governance:
         return [
             *cache_families(self.answers),
             *experiment_families(self.experiments.counted),
+            *trial_families(self.experiments.declared),
             *self.purse.metrics(),
         ]
 

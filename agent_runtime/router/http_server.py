@@ -221,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
             request.keep_alive = False
         head = (
             status_line(status)
-            + header_lines([("Content-Type", content_type), *(headers or {}).items()])
+            + header_lines([*([("Content-Type", content_type)] if body else []), *(headers or {}).items()])
             + b"Content-Length: %d\r\n" % len(body)
             + self.closing_lines(request)
         )

@@ -28,7 +28,9 @@ class Limits:
     linger_seconds: float = 1.0
     """How long to go on reading, and dropping, what a refused client still sends, so that it sees why."""
     probe_seconds: float = 2.0
-    """Between two health checks of an endpoint that is down, and for one check to be answered."""
+    """Between two health checks of an endpoint that is down."""
+    probe_answer_seconds: float = 2.0
+    """For one health check to be answered."""
     probe_idle_seconds: float = 10.0
     """Between two health checks of an endpoint that is up."""
     contract_poll_seconds: float = 0.5

@@ -15,6 +15,7 @@ from agent_runtime.router.dialects.operations import Call, Operation
 from agent_runtime.router.exposition import CONTENT_TYPE, exposed
 from agent_runtime.router.fleet_state import EndpointState, ModelState
 from agent_runtime.router.http_head import JSON_TYPE
+from agent_runtime.router.page.files import ASSET_PATHS, asset, greeting
 from agent_runtime.router.probes import fetch
 from agent_runtime.router.request import Request
 from agent_runtime.router.resolve import candidates
@@ -26,14 +27,7 @@ if TYPE_CHECKING:
 Answer = tuple[int, bytes, str]
 """Status, body, content type."""
 
-_TEXT = "text/plain; charset=utf-8"
-
 SHOW = Operation("show", "ollama", "/api/show", (), {})
-
-
-def greeting(_router: Router, _request: Request) -> Answer:
-    """/: what Ollama's clients look for to know that it is there."""
-    return 200, b"Ollama is running", _TEXT
 
 
 def version(_router: Router, _request: Request) -> Answer:
@@ -88,6 +82,7 @@ LOCAL: dict[str, Callable[[Router, Request], Answer]] = {
     "/healthz": healthz,
     "/readyz": readyz,
     "/metrics": metrics,
+    **dict.fromkeys(ASSET_PATHS, asset),
 }
 QUIET = {"/healthz", "/readyz", "/metrics"}
 """What is asked every few seconds, and would fill the log."""

@@ -55,6 +55,8 @@ class Replica:
     @property
     def problem(self) -> str:
         """Why it gets no requests."""
+        if self.endpoint.drained:
+            return "it is drained by hand"
         if self.endpoint.locked:
             return "the key that it asks for is missing"
         return self.endpoint.problem or self.breaker.problem

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent_runtime.router.service import Router
 
 _MOST_MINUTES: Final = 35 * 24 * 60
+_MOST_POINTS: Final = 500
 
 
 async def status(router: Router, _request: Request) -> Answer:
@@ -32,6 +33,7 @@ async def status(router: Router, _request: Request) -> Answer:
         *([router.contract_problem] if router.contract_problem is not None else []),
         *router.governance.problems(),
     ]
+    body["experiments"] = {alias: trial.to_mapping() for alias, trial in router.governance.experiments.declared.items()}
     return 200, encode(body), JSON_TYPE
 
 
@@ -55,15 +57,24 @@ async def costs(router: Router, request: Request) -> Answer:
 
 
 async def experiments(router: Router, request: Request) -> Answer:
-    """/api/paddock/experiments?minutes=60: how the arms of each alias did, and how in each of the last minutes.
+    """/api/paddock/experiments?minutes=60&points=100: how the arms of each alias did, and in each of the last minutes.
+
+    ``points`` asks for how the effects of declared tests came to be, at so many moments.
 
     Raises:
-        RequestError: 400 minutes is no number that can be; 503 the records cannot be read.
+        RequestError: 400 minutes or points is no number that can be; 503 the records cannot be read.
     """
-    text = _asked(request, "minutes") or "0"
-    if not text.isdecimal() or int(text) > _MOST_MINUTES:
-        raise RequestError(400, f"minutes={text[:20]} is no number from 0 to {_MOST_MINUTES}", param="minutes")
-    return 200, encode(await router.governance.experiments.report(last_minutes=int(text))), JSON_TYPE
+    minutes, points = _number(request, "minutes", _MOST_MINUTES), _number(request, "points", _MOST_POINTS)
+    return 200, encode(await router.governance.experiments.report(last_minutes=minutes, points=points)), JSON_TYPE
+
+
+async def scores(router: Router, request: Request) -> Answer:
+    """POST /api/paddock/experiments/scores: what a judge gave the arms of a declared test for one prompt.
+
+    Raises:
+        RequestError: 400 a field is wrong; 404 there is no such test; 503 it cannot be written down.
+    """
+    return 200, encode(await router.governance.experiments.note_scores(decode_object(request.body))), JSON_TYPE
 
 
 async def feedback(router: Router, request: Request) -> Answer:
@@ -88,12 +99,20 @@ OWN_PATHS: Final = {
     "/api/paddock/status": OwnPath("GET", "metrics", status),
     "/api/paddock/costs": OwnPath("GET", "metrics", costs),
     "/api/paddock/experiments": OwnPath("GET", "metrics", experiments),
+    "/api/paddock/experiments/scores": OwnPath("POST", "admin", scores),
     "/api/paddock/feedback": OwnPath("POST", "chat", feedback),
 }
 
 
 def _asked(request: Request, name: str) -> str | None:
     return parse_qs(request.query).get(name, [None])[-1]
+
+
+def _number(request: Request, name: str, most: int) -> int:
+    text = _asked(request, name) or "0"
+    if not text.isdecimal() or int(text) > most:
+        raise RequestError(400, f"{name}={text[:20]} is no number from 0 to {most}", param=name)
+    return int(text)
 
 
 def _day(request: Request, name: str) -> datetime.date | None:

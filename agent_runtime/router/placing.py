@@ -10,7 +10,7 @@ from agent_runtime.router.dialects.errors import RequestError
 from agent_runtime.router.dialects.operations import Call
 from agent_runtime.router.fleet_state import Replica
 from agent_runtime.router.http_head import ReplyHead, header_lines
-from agent_runtime.router.routing import Attempt, Decision, another, next_choice, overloaded, unreachable
+from agent_runtime.router.routing import Attempt, Decision, another, ending, next_choice, overloaded, unreachable
 from agent_runtime.router.sending import Sending
 
 _MOST_ATTEMPTS: Final = 8
@@ -80,21 +80,23 @@ class Placing(Sending):
         again = gone and self._broke is model
         if again:
             # The request may be what breaks these servers: it is sent to two of them, not to all.
-            attempt = next_choice(self._asked.decision, now)
+            attempt = next_choice(self._asked.decision, now, waits=False)
         else:
             self._broke = model if gone else self._broke
             attempt = another(self._asked.decision, Attempt(model, replica, self._asked.call), self._tried, now)
         if attempt is None:
-            if not waking and (again or not model.busy(now, self._tried)):
+            if waking or (not again and model.busy(now, self._tried)):
+                self._leave_attempt(kind)
+                self._wait(in_front=True)
+                return True
+            attempt = next_choice(self._asked.decision, now)
+            if attempt is None:
                 return False
-            self._leave_attempt(kind)
-            self._wait(in_front=True)
-            return True
         self._leave_attempt(kind)
-        self._turn_to(attempt.model, attempt.call)
-        if self._attempts == 1:
-            self._attempt(attempt.replica)
+        if self._attempts == 1 or attempt.replica is None:
+            self._take_up(attempt)
         else:
+            self._turn_to(attempt.model, attempt.call)
             longest_seconds = _FIRST_BACK_OFF_SECONDS * float(2 ** min(self._attempts - 2, _DOUBLINGS))
             pause_seconds = random.uniform(0.5, 1.0) * longest_seconds  # noqa: S311 - spreads load
             self.deadline = now + pause_seconds + self._asked.limits.first_byte_seconds
@@ -139,6 +141,9 @@ class Placing(Sending):
     def _wait(self, *, in_front: bool = False) -> None:
         model, now = self._asked.model, self._asked.loop.time()
         self._tried.clear()
+        if self._account.draining:
+            self._refuse(ending())
+            return
         self._wait_until = self._wait_until or now + model.wait_seconds()
         self.deadline = self._wait_until
         priority = self._asked.decision.priority
@@ -159,12 +164,11 @@ class Placing(Sending):
     def _no_place(self, problem: str) -> None:
         """Try what comes next in place of this model, if anything does."""
         now = self._asked.loop.time()
-        attempt = next_choice(self._asked.decision, now)
+        attempt = next_choice(self._asked.decision, now, waits=now < self._wait_until)
         if attempt is None:
             self._refuse(overloaded(self._asked.model, problem, now))
-            return
-        self._turn_to(attempt.model, attempt.call)
-        self._attempt(attempt.replica)
+        else:
+            self._take_up(attempt)
 
     def reconsider(self) -> None:
         """The model that this waits for has left the fleet, or the rules have changed: decide anew."""
@@ -184,6 +188,13 @@ class Placing(Sending):
             self._refuse(unreachable(decision.model, self._asked.loop.time()))
         else:
             self._follow(decision, decision.call)
+
+    def drain(self) -> None:
+        """The router is to end: what only waits is told so at once, and may be asked of another router."""
+        self._asked.request.keep_alive = False
+        if self._waiting:
+            self._leave_line()
+            self._refuse(ending())
 
     def _leave_line(self) -> None:
         self._waiting = False

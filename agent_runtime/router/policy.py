@@ -23,6 +23,13 @@ BYTES_PER_TOKEN: Final = 4
 class Classify(Protocol):
     """Looks at a prompt."""
 
+    slow: bool
+    """Whether it takes milliseconds even for a short prompt, and is not to be asked in an event loop."""
+
+    def prepare(self) -> None:
+        """Load whatever takes long to load, which the first look does otherwise."""
+        ...
+
     def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         """Classify a request's body; ``declared_public`` is believed of what nobody can read, such as pictures."""
         ...
@@ -71,6 +78,8 @@ class Policy:
         """Why a prompt could not be looked at, and was taken to be private."""
         self._rules: RoutingSpec = contract.routing
         self._all_private = contract.privacy.default == "private"
+        self.slow = classifier.slow
+        """Whether a look at a prompt is for a thread, however short it is."""
         self._classifier = classifier
         self._refusal = refusal
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 class _AllPrivate:
     """What judges as long as there are no rules that can be used."""
 
+    slow = False
+
+    def prepare(self) -> None:
+        """Nothing takes long here."""
+
     def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         """Nothing leaves the fleet."""
         del dialect, body, declared_public

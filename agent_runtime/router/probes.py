@@ -92,7 +92,7 @@ class Prober:
 
     async def _probe(self, endpoint: EndpointState) -> None:
         try:
-            status, _ = await fetch(endpoint, _HEALTH_PATHS[endpoint.engine], self._limits.probe_seconds)
+            status, _ = await fetch(endpoint, _HEALTH_PATHS[endpoint.engine], self._limits.probe_answer_seconds)
         except TimeoutError as error:
             # A server that computes may be slow to answer: that alone does not take it out of service.
             if endpoint.health != "up":

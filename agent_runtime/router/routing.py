@@ -36,7 +36,8 @@ class Attempt:
     """A model server that is to be asked, and how."""
 
     model: ModelState
-    replica: Replica
+    replica: Replica | None
+    """None: it has no room now, and is waited for."""
     call: Call
 
 
@@ -172,9 +173,11 @@ def _go_elsewhere(decision: Decision, now: float) -> None:
     asleep = model.asleep()
     if model.may_wait(now) and not asleep:
         return
+    if asleep:
+        decision.further.append(model)  # where nobody else has room after all, it is what is waited for
     further = next_choice(decision, now)
     if further is not None:
-        if asleep:
+        if asleep and further.model is not model:
             model.missed(now)
         decision.model, decision.replica, decision.call = further.model, further.replica, further.call
     elif not asleep:
@@ -196,6 +199,7 @@ def call_for(decision: Decision, model: ModelState) -> Call:
         engine_model=entry.model,
         context_length=entry.context_length,
         stops=entry.stop or (),
+        lora=entry.lora,
     )
     if model.tier != "local" and call.body is decision.raw:
         # What leaves the fleet is what was looked at: of a name that is there twice, only the last was.
@@ -204,27 +208,55 @@ def call_for(decision: Decision, model: ModelState) -> Call:
 
 
 def another(decision: Decision, current: Attempt, tried: set[EndpointState], now: float) -> Attempt | None:
-    """Where to try again a request of which the client has seen nothing yet: elsewhere, or with the next choice."""
+    """Where to try a request again at once of which the client has seen nothing yet: elsewhere, or the next choice."""
     replica = current.model.pick(now, tried, decision.affinity)
     if replica is not None:
         return Attempt(current.model, replica, current.call)
-    return next_choice(decision, now)
+    return next_choice(decision, now, waits=False)
 
 
-def next_choice(decision: Decision, now: float) -> Attempt | None:
-    """The first of the further choices that has a replica for the request, which has a right to each of them."""
-    while decision.further:
-        model = decision.further.pop(0)
+def next_choice(decision: Decision, now: float, *, waits: bool = True) -> Attempt | None:
+    """Which of the further choices has the request next: the first that has room at once.
+
+    The first choice of all is waited for while it is busy, as the order of tiers says that it is preferred. A request
+    that comes here has waited or failed already: it goes where there is room, and waits only where there is none
+    anywhere; for a sleeping model where nobody else may be waited for.
+
+    Args:
+        decision: Whose further choices; the one given is no longer among them.
+        now: The event loop's time.
+        waits: Whether the request may wait; otherwise what has no room stays a choice for later.
+    """
+    asleep: list[ModelState] = []
+    for model in list(decision.further):
         if model.removed or (model.tier != "local" and decision.policy is not None and decision.policy.withdrawn):
-            continue  # since it was decided so, the contract has changed
+            decision.further.remove(model)  # since it was decided so, the contract has changed
+            continue
         replica = model.pick(now, frozenset())
         if replica is None:
+            asleep += [model] if model.asleep() else []
             continue
-        try:
-            return Attempt(model, replica, call_for(decision, model))
-        except RequestError:
-            continue  # this one cannot be asked for it; the client's request was right for the first choice
+        attempt = _taken(decision, model, replica)
+        if attempt is not None:
+            for missed in asleep:
+                missed.missed(now)
+            return attempt
+    if not waits:
+        return None
+    for model in sorted(decision.further, key=ModelState.asleep):
+        attempt = _taken(decision, model, None) if model.may_wait(now) else None
+        if attempt is not None:
+            return attempt
     return None
+
+
+def _taken(decision: Decision, model: ModelState, replica: Replica | None) -> Attempt | None:
+    """A further choice that is a choice no longer. None where it cannot be asked for this at all."""
+    decision.further.remove(model)
+    try:
+        return Attempt(model, replica, call_for(decision, model))
+    except RequestError:
+        return None  # the client's request was right for the first choice
 
 
 def unknown_model(fleet: FleetState, name: str) -> RequestError:
@@ -251,6 +283,13 @@ def overloaded(model: ModelState, problem: str, now: float) -> RequestError:
     """The refusal of a request that has waited in vain, or may not wait."""
     error = RequestError(503, problem, code="overloaded")
     error.headers["Retry-After"] = str(model.retry_after_seconds(now))
+    return error
+
+
+def ending() -> RequestError:
+    """The refusal of a request that a router which is to end does not begin any more."""
+    error = RequestError(503, "the router is shutting down; ask again", code="shutting_down")
+    error.headers["Retry-After"] = "1"
     return error
 
 

@@ -15,7 +15,7 @@ from agent_runtime.router.fleet_state import EndpointState, ModelState, Replica
 from agent_runtime.router.http_head import ReplyHead
 from agent_runtime.router.log import where
 from agent_runtime.router.pool import connect, describe, take_idle
-from agent_runtime.router.routing import next_choice, overloaded
+from agent_runtime.router.routing import Attempt, next_choice, overloaded
 from agent_runtime.router.upstream import BodySink, UpstreamConnection
 
 
@@ -121,8 +121,7 @@ class Sending:
             if attempt is None:
                 self._refuse(error)
             else:
-                self._turn_to(attempt.model, attempt.call)
-                self._attempt(attempt.replica)
+                self._take_up(attempt)
             return
         except Exception as error:  # a fault of the router's own must not leave its client without an answer
             self._connecting = None
@@ -208,6 +207,14 @@ class Sending:
         """The model that was to be asked has left the fleet."""
         raise NotImplementedError
 
+    def _take_up(self, attempt: Attempt) -> None:
+        """Do what is next."""
+        self._turn_to(attempt.model, attempt.call)
+        if attempt.replica is None:
+            self._wait()
+        else:
+            self._attempt(attempt.replica)
+
     def _turn_to(self, model: ModelState, call: Call) -> None:
         """Ask this model, and no longer the one before."""
         asked = self._asked
@@ -233,6 +240,14 @@ class Sending:
 
     def tick(self, now: float) -> None:
         """Look at the time limits."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """The router is to end: what only waits is not begun any more."""
+        raise NotImplementedError
+
+    def cut_off(self) -> None:
+        """The router ends now."""
         raise NotImplementedError
 
     def read_head(self, raw: bytes) -> ReplyHead:

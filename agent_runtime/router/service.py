@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Final
 
 from agent_runtime.discovery import ContractFile
 from agent_runtime.router import fleet_view, local
@@ -21,11 +22,15 @@ from agent_runtime.router.http_server import ClientConnection
 from agent_runtime.router.limits import Limits
 from agent_runtime.router.log import Log, where
 from agent_runtime.router.metrics import Metrics
+from agent_runtime.router.page.page import Page
 from agent_runtime.router.probes import Prober
 from agent_runtime.router.request import Request
 from agent_runtime.router.traces import Traces
 from agent_runtime.router.workers import Seat
 from fleet_spec.contract import FleetContract
+
+_LAST_WORDS_SECONDS: Final = 0.5
+"""How long a router that ends waits until its last words are with its clients."""
 
 
 class Router:
@@ -70,10 +75,12 @@ class Router:
         self.date_line = b""
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.contract = contract
+        """What is in force, as the stack says it."""
         self._source = source
-        self._contract = contract
         self._on_orphaned = on_orphaned
-        self.account = Account(self.metrics, log, limits, self.loop, self.governance)
+        self.page = Page(self)
+        self.account = Account(self.metrics, log, limits, self.loop, self.governance, self.page.recorder)
         self._admission = Admission(self)
         self._prober = Prober(self.account, limits)
         self._resolver = Resolver()
@@ -117,12 +124,21 @@ class Router:
         self.log.event("draining", in_flight=in_flight, limit_seconds=self.limits.drain_seconds)
         if self._server is not None:
             self._server.close()
+        self.page.close()
         deadline = self.loop.time() + self.limits.drain_seconds
+        self.account.draining = True
+        for exchange in list(self.account.exchanges):
+            exchange.drain()
         for connection in list(self.connections):
             connection.drain()
         while self.connections and self.loop.time() < deadline:
             await asyncio.sleep(0.02)
         cut_off = len(self.account.exchanges)
+        for exchange in list(self.account.exchanges):
+            exchange.cut_off()
+        last_words = self.loop.time() + _LAST_WORDS_SECONDS
+        while cut_off and self.connections and self.loop.time() < last_words:
+            await asyncio.sleep(0.02)
         for connection in list(self.connections):
             connection.transport.abort()
         if self._ticking is not None:
@@ -192,13 +208,14 @@ class Router:
     # The contract
 
     def _take_in(self, contract: FleetContract) -> None:
-        self._contract = contract
+        self.contract = contract
         other_rules = self.governance.take_in(contract)
-        change = self.fleet.apply(contract)
+        change = self.fleet.apply(self.governance.experiments.overruled(contract))
         if other_rules:
             # Whether those who wait beyond the fleet may still go there is for the new rules to say.
             change.homeless += [one for one in self.fleet.waiting_outside() if one not in change.homeless]
         self.contract_problem = None
+        self.page.contract_taken_in()
         self.metrics.last_reload_ok = True
         self.metrics.last_reload_timestamp_seconds = time.time()
         self._settle(change)
@@ -212,6 +229,7 @@ class Router:
 
     def _settle(self, change: FleetChange) -> None:
         """Let what has left the fleet go, and those who wait have what has come."""
+        self.page.enforce()
         for endpoint in change.removed:
             endpoint.close_idle()
         for waiting in change.homeless:
@@ -275,10 +293,13 @@ class Router:
         if now >= self._next_poll:
             self._next_poll = now + self.limits.contract_poll_seconds
             if self.governance.poll_secrets():
-                self._take_in(self._contract)
+                self._take_in(self.contract)
             self._follow()
+            self.page.poll()
             self._look_around()
-        self.governance.tick()
+        if self.governance.tick():
+            self._settle(self.fleet.apply(self.governance.experiments.overruled(self.contract)))
+        self.page.tick(now)
         self.log.flush()
 
     def _look_around(self) -> None:

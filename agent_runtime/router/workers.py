@@ -26,7 +26,12 @@ _STEADY_SECONDS: Final = 60.0
 """A worker that lived this long did not end because it cannot start."""
 
 _NOT_SUMS: Final = frozenset(
-    {"paddock_contract_last_reload_successful", "paddock_contract_last_reload_timestamp_seconds"}
+    {
+        "paddock_contract_last_reload_successful",
+        "paddock_contract_last_reload_timestamp_seconds",
+        "paddock_experiment_weight",
+        "paddock_experiment_ruling",
+    }
 )
 
 

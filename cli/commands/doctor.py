@@ -13,12 +13,14 @@ from cli.engine.locate import EngineNotFoundError, find_engine
 from cli.engine.state import read_state
 from cli.preflight import check_stack
 from cli.project import Project, find_project
+from components.docker.daemon import find_daemon
 from components.local.files import cache_root
 from components.local.plan import LLAMACPP_FIX, OLLAMA_FIX, gather_facts
 from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import PaddockError, SpecError
 
 MINIMUM_FREE_GIB = 2
+_ONLY_KUBERNETES = "only for Kubernetes stacks"
 _ENGINE_FIX = "`paddock up` gets one: by the SDK's installer, or built with Go; or install Pulumi yourself"
 
 
@@ -81,11 +83,24 @@ def _engines() -> list[Finding]:
         Finding("llama.cpp", "ok" if facts.llamacpp_installed else "absent", "in this environment", LLAMACPP_FIX),
         Finding("ollama", "ok" if facts.ollama_binary else "absent", ollama, OLLAMA_FIX),
         Finding("weights", "ok" if facts.weight_modules else "absent", ", ".join(sorted(facts.weight_modules))),
-        *(
-            Finding(name, "ok" if shutil.which(name) else "absent", shutil.which(name) or f"only for {target} stacks")
-            for name, target in (("docker", "Docker"), ("kubectl", "Kubernetes"))
-        ),
+        _docker(),
+        Finding("kubectl", "ok" if shutil.which("kubectl") else "absent", shutil.which("kubectl") or _ONLY_KUBERNETES),
     ]
+
+
+def _docker() -> Finding:
+    """Whether a Docker daemon answers; what a stack needs of it is found with the stack."""
+    try:
+        daemon = find_daemon(None)
+        if daemon is None:
+            return Finding("docker", "ok", "over SSH, which is not looked into from here")
+        with daemon:
+            info = daemon.info()
+    except PaddockError as error:
+        return Finding("docker", "absent", f"only for Docker stacks: {error}")
+    memory_gib = int(info.get("MemTotal") or 0) / 2**30
+    has = f"{info.get('ServerVersion')}, {info.get('NCPU')} CPUs, {memory_gib:.0f} GiB of memory at {daemon.host}"
+    return Finding("docker", "ok", has)
 
 
 def _stack(project: Project, stack: str) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""models list and show: the catalogue, and the memory that a model of it needs."""
+"""models show: what is known of a model, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.catalogue.listing import default_quantization
+from cli.catalogue.of_stack import catalogue_of
+from cli.commands.catalogue import ENGINES, billions, summary
 from cli.console import table, write, write_json
 from components.local.plan import DEFAULT_CONTEXT_LENGTH_TOKENS
-from fleet_spec.catalogue import load_catalogue
+from fleet_spec.catalogue import Catalogue
 from fleet_spec.catalogue_entry import Architecture, CatalogueModel
 from fleet_spec.errors import BadInputError
 from fleet_spec.gpus import GPUS
@@ -21,37 +24,7 @@ from fleet_spec.sizing.gguf_file import read_gguf
 from fleet_spec.sizing.hugging_face import read_hugging_face_config
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
 
-ENGINES: tuple[Engine, ...] = ("llamacpp", "ollama", "vllm")
 _CHEAPEST_SHOWN = 3
-
-
-def list_models(
-    *,
-    capability: str | None,
-    use_case: str | None,
-    max_parameters_billion: float | None,
-    licence: str | None,
-    as_json: bool,
-) -> None:
-    """Print the models that meet every condition."""
-    catalogue = load_catalogue()
-    most = round(max_parameters_billion * 1e9) if max_parameters_billion is not None else None
-    found = catalogue.find(capability=capability, use_case=use_case, max_parameters=most, licence=licence)
-    if as_json:
-        write_json([_summary(model) for model in found])
-        return
-    rows = [
-        [
-            model.name,
-            _billions(model.parameters.total),
-            f"{model.architecture.context_length:,}",
-            ", ".join(model.capabilities),
-            model.licence,
-        ]
-        for model in found
-    ]
-    table(["model", "parameters", "context", "capabilities", "licence"], rows)
-    write(f"{len(found)} of {len(catalogue.models)} models")
 
 
 def show_model(
@@ -62,6 +35,7 @@ def show_model(
     context: int | None,
     parallel: int,
     gpu: str | None = None,
+    stack: str = "dev",
     as_json: bool,
 ) -> None:
     """Print what is known of a model, the memory a replica needs, and the GPUs that hold it.
@@ -73,6 +47,7 @@ def show_model(
         context: Tokens of one request.
         parallel: Requests at the same time.
         gpu: A kind of GPU to give advice about.
+        stack: Whose catalogue is looked into.
         as_json: Print one JSON document.
 
     Raises:
@@ -85,7 +60,7 @@ def show_model(
     elif name.endswith(".json"):
         shown = _from_config(Path(name), engine, quantization)
     else:
-        shown = _from_catalogue(name, engine, quantization)
+        shown = _from_catalogue(catalogue_of(stack), name, engine, quantization)
     longest = shown.architecture.context_length
     tokens = context or min(DEFAULT_CONTEXT_LENGTH_TOKENS, longest)
     if tokens > longest:
@@ -191,10 +166,9 @@ class _Shown:
     lines: list[str]
 
 
-def _from_catalogue(name: str, engine: Engine, quantization: str | None) -> _Shown:
-    catalogue = load_catalogue()
+def _from_catalogue(catalogue: Catalogue, name: str, engine: Engine, quantization: str | None) -> _Shown:
     model = catalogue.get(name)
-    level = quantization or _default_quantization(model, engine)
+    level = quantization or default_quantization(model, engine)
     longest = model.architecture.context_length
     return _Shown(
         architecture=model.architecture,
@@ -202,13 +176,14 @@ def _from_catalogue(name: str, engine: Engine, quantization: str | None) -> _Sho
         quantization=level,
         model=model,
         document={
-            **_summary(model),
+            **summary(model),
             "licenceNote": model.licence_note or catalogue.licence_of(model).note,
             "sources": model.sources.model_dump(mode="json", exclude_none=True),
         },
         lines=[
-            f"{model.name}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}",
+            f"{model.name}: {billions(model.parameters.total)} parameters, up to {longest:,} tokens, {model.licence}",
             f"can: {', '.join(model.capabilities)}; good for: {', '.join(model.use_cases)}",
+            *([model.deprecated.sentence(model.name)] if model.deprecated is not None else []),
         ],
     )
 
@@ -230,7 +205,7 @@ def _from_config(path: Path, engine: Engine, quantization: str | None) -> _Shown
             "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
         },
         lines=[
-            f"{path}: {_billions(model.parameters.total)} parameters, up to {longest:,} tokens, "
+            f"{path}: {billions(model.parameters.total)} parameters, up to {longest:,} tokens, "
             f"architecture {model.family}"
         ],
     )
@@ -254,33 +229,10 @@ def _from_file(path: Path, engine: Engine) -> _Shown:
             "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
         },
         lines=[
-            f"{model.name or path.name}: {_billions(model.parameters)} parameters, up to {longest:,} tokens, "
+            f"{model.name or path.name}: {billions(model.parameters)} parameters, up to {longest:,} tokens, "
             f"architecture {model.family}"
         ],
     )
-
-
-def _default_quantization(model: CatalogueModel, engine: Engine) -> str | None:
-    if engine == "vllm":
-        return None
-    source = model.sources.ollama if engine == "ollama" else model.sources.llamacpp
-    return source.quantization if source is not None else "Q4_K_M"
-
-
-def _summary(model: CatalogueModel) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "family": model.family,
-        "parameters": model.parameters.model_dump(mode="json", exclude_none=True),
-        "architecture": model.architecture.model_dump(mode="json", exclude_none=True),
-        "licence": model.licence,
-        "capabilities": list(model.capabilities),
-        "useCases": list(model.use_cases),
-    }
-
-
-def _billions(count: int) -> str:
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
 
 
 def _gib(count: int) -> str:

@@ -9,11 +9,10 @@ from cli.plan.against import Comparison, against_contract, against_plan
 from cli.plan.build import Plan, build_plan
 from cli.plan.words import COLUMNS, change_line, difference_line, lines, row, total_row
 from cli.project import Project, find_project
-from fleet_spec.catalogue import load_catalogue
+from cli.stack_spec import read_stack_spec
+from fleet_spec.catalogue_notes import deprecation_notes
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError, PaddockError
-from fleet_spec.loading import load_spec
-from fleet_spec.stack_file import read_stack_file
 
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
@@ -75,10 +74,11 @@ def run(
 
 
 def _plan(directory: Path, stack: str, project: Project) -> Plan:
-    file = read_stack_file(directory, stack)
-    spec = load_spec(file.raw, source=file.path.name, secret_keys=file.secret_keys)
+    spec = read_stack_spec(directory, stack)
+    for deprecation in deprecation_notes(spec):
+        note(deprecation)
     memory_bytes = _machine_memory_bytes() if spec.target == "local" else None
-    return build_plan(spec, stack, load_catalogue(), project.directory, machine_memory_bytes=memory_bytes)
+    return build_plan(spec, stack, spec.catalogue, project.directory, machine_memory_bytes=memory_bytes)
 
 
 def _machine_memory_bytes() -> int:

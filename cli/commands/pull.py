@@ -83,9 +83,9 @@ def _servers(stack: str, url: str | None) -> list[str]:
     if url is not None:
         return [url]
     contract: FleetContract = read_contract(stack)
-    if contract.target == "kubernetes":
+    if contract.target != "local":
         raise BadInputError(
-            f"the servers of stack {stack!r} are inside its cluster, where the stack's models are fetched by `paddock "
+            f"the servers of stack {stack!r} are not reached from here: its models are fetched by `paddock "
             "up`. fix: name the model in the stack's config, or a server with --url"
         )
     found = [

@@ -1,39 +1,60 @@
-"""render: the fleet's manifests as files, from the stack's config alone."""
+"""render: the fleet as files, from the stack's config alone: Kubernetes manifests, or a compose file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+from cli.commands.render_docker import render_docker
 from cli.console import note, write, write_json
 from cli.project import find_project
+from cli.rendered_files import write_files
+from cli.stack_spec import read_stack_spec
 from components.kubernetes.plan import plan_fleet
 from components.kubernetes.rendering import NeededSecret, Rendering, render
-from fleet_spec.catalogue import load_catalogue
-from fleet_spec.errors import BadInputError, PaddockError
-from fleet_spec.loading import load_spec
-from fleet_spec.stack_file import read_stack_file
+from fleet_spec.errors import BadInputError
+from fleet_spec.spec import FleetSpec
 
-RENDERED_TARGETS = ("kubernetes",)
+RenderedTarget = Literal["kubernetes", "docker"]
 
 
-def run(stack: str, out: Path, *, as_json: bool) -> None:
-    """Write a stack's manifests below ``out``.
+def run(stack: str, out: Path, *, target: RenderedTarget | None = None, as_json: bool) -> None:
+    """Write a stack's files below ``out``.
+
+    Args:
+        stack: The stack's name.
+        out: The directory to write to.
+        target: What to write for. Default: the stack's own target.
+        as_json: Whether to print one JSON document.
 
     Raises:
-        BadInputError: the stack is for a target that is not rendered, or ``out`` has files of something else.
+        BadInputError: nothing can be rendered for the target, or ``out`` has files of something else.
         SpecError: the config has mistakes.
         PaddockError: the files cannot be written.
     """
-    file = read_stack_file(find_project().directory, stack)
-    spec = load_spec(file.raw, source=file.path.name, secret_keys=file.secret_keys)
-    if spec.target not in RENDERED_TARGETS:
+    project = find_project()
+    spec = read_stack_spec(project.directory, stack)
+    wanted = target or spec.target
+    if wanted == "docker":
+        render_docker(spec, stack, project.directory, out, as_json=as_json)
+    elif spec.target == "kubernetes":
+        _render_kubernetes(spec, stack, out, as_json=as_json)
+    elif wanted == "kubernetes":
         raise BadInputError(
-            f"stack {stack!r} is for the target {spec.target!r}, of which there are no manifests. "
-            f"fix: name a stack with target: {' or '.join(RENDERED_TARGETS)}"
+            f"stack {stack!r} is for the target {spec.target!r}, and manifests take settings of a cluster. "
+            "fix: name a stack with target: kubernetes"
         )
-    plan = plan_fleet(spec, stack, load_catalogue())
+    else:
+        raise BadInputError(
+            f"stack {stack!r} is for the target {spec.target!r}, of which there are no files. "
+            "fix: add --target docker for a compose file, or name a stack with target: kubernetes"
+        )
+
+
+def _render_kubernetes(spec: FleetSpec, stack: str, out: Path, *, as_json: bool) -> None:
+    plan = plan_fleet(spec, stack, spec.catalogue)
     rendering = render(plan)
-    _write(rendering, out)
+    write_files({one.name: one.text for one in rendering.files}, out)
     if as_json:
         write_json(_document(rendering, stack, plan.namespace, out))
         return
@@ -45,27 +66,6 @@ def run(stack: str, out: Path, *, as_json: bool) -> None:
         note(f"left out are the secrets; make them in the namespace {plan.namespace} after its file:")
         for secret in rendering.secrets:
             note(f"  {secret.reference.name}, key {secret.reference.key}: {secret.purpose}")
-
-
-def _write(rendering: Rendering, out: Path) -> None:
-    names = {one.name for one in rendering.files}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        # A file of an older rendering would be applied with the others.
-        strangers = sorted(path.name for path in out.iterdir() if path.name not in names)
-        if strangers:
-            raise BadInputError(
-                f"{out} has files that are not of this rendering: {', '.join(strangers[:5])}. "
-                "fix: name an empty directory with --out"
-            )
-        for one in rendering.files:
-            (out / one.name).write_text(one.text, encoding="utf-8")
-    except NotADirectoryError as error:
-        raise BadInputError(f"{out} is no directory. fix: name another with --out") from error
-    except FileExistsError as error:
-        raise BadInputError(f"{out} is a file. fix: name a directory with --out") from error
-    except OSError as error:
-        raise PaddockError(f"cannot write to {out}: {error.strerror}") from error
 
 
 def _document(rendering: Rendering, stack: str, namespace: str, out: Path) -> dict[str, object]:

@@ -10,6 +10,7 @@ import httpx
 
 from cli.console import note, table, write, write_json
 from cli.contract import read_contract
+from cli.docker_containers import container_rows
 from cli.project import Project, find_project
 from cli.router_access import require_way, router_url
 from components.local.paths import processes_directory
@@ -48,13 +49,15 @@ def run(stack: str, *, as_json: bool) -> None:
     require_way(contract)
     probes = probe_fleet(contract)
     processes = [_process_row(record) for record in _records(project, contract)]
-    healthy = all(probe.healthy for probe in probes) and all(row["running"] for row in processes)
+    containers = container_rows(project, contract) if contract.target == "docker" else []
+    healthy = all(probe.healthy for probe in probes) and all(row["running"] for row in (*processes, *containers))
     if as_json:
         document: dict[str, Any] = {
             "stack": stack,
             "healthy": healthy,
             "endpoints": [asdict(probe) for probe in probes],
             "processes": processes,
+            **({"containers": containers} if contract.target == "docker" else {}),
         }
         write_json(document)
         if not healthy:
@@ -67,6 +70,13 @@ def run(stack: str, *, as_json: bool) -> None:
         table(columns, [[str(row[key]) for key in _COLUMNS] for row in processes])
         # A line of its own: in a column, paths would be broken into pieces on a narrow terminal.
         write(f"logs: {processes_directory(project.directory, stack)}/PROCESS/{LOG_NAME}")
+    if containers:
+        write()
+        table(
+            ["container", "state", "restarts"],
+            [[row["name"], row["state"], str(row["restarts"])] for row in containers],
+        )
+        write("logs: docker logs CONTAINER")
     if not healthy:
         note(f"next: paddock refresh --stack {stack} && paddock up --stack {stack}")
         raise UnhealthyError(f"not everything of stack {stack!r} runs")
@@ -79,7 +89,7 @@ def probe_fleet(contract: FleetContract) -> list[Probe]:
     """Ask the router, and every replica that is reached from here, whether they answer, all at the same time."""
     url = router_url(contract)
     asked: list[tuple[str, str, str]] = [("router", url, "/readyz")] if url is not None else []
-    if contract.target != "kubernetes":  # a cluster's model servers answer inside it alone
+    if contract.target == "local":  # elsewhere model servers answer inside their own network alone
         for name, model in contract.models.items():
             asked += [(name, endpoint.url, HEALTH_PATHS[model.engine]) for endpoint in model.endpoints]
     near = url != contract.router.external_url

@@ -17,6 +17,7 @@ from fleet_spec.gpus import GPUS
 from fleet_spec.load import Capacity, throughput_bound
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.prices.advice import Holding, cheapest_holding
+from fleet_spec.quantization import ollama_source
 from fleet_spec.sizing.estimate import (
     GIB,
     VLLM_MEMORY_SHARE,
@@ -24,6 +25,7 @@ from fleet_spec.sizing.estimate import (
     MemoryEstimate,
     estimate_with_weights,
     fits,
+    tokens_of_a_batch,
 )
 from fleet_spec.sizing.gguf_file import read_gguf
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
@@ -136,6 +138,8 @@ def _quantization(model: ModelSpec, engine: Engine, entry: CatalogueModel | None
     if engine == "vllm" or entry is None:
         return model.quantization
     sources = entry.sources
+    if engine == "ollama" and sources.ollama is not None:
+        return ollama_source(sources.ollama, model.quantization)[1]
     source = sources.ollama if engine == "ollama" else sources.packaged or sources.llamacpp
     return source.quantization if source is not None else "Q4_K_M"
 
@@ -162,6 +166,8 @@ def _memory(figures: Figures, model: ModelSpec, engine: Engine, tokens: int, gpu
         context_length=tokens,
         # vLLM hands its cache out by pages: it starts where one request has room, and makes the others wait.
         parallel=1 if engine == "vllm" else model.parallel,
+        cache_type=model.serving.kv_cache_type or "f16",
+        batch_tokens=tokens_of_a_batch(model.serving, engine),
         gpus=gpus,
     )
 

@@ -3,11 +3,12 @@ names are addresses here."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from components.kubernetes.manifests.engines import ENGINES
 from components.kubernetes.manifests.meta import ROUTER, WEB_UI
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
 from components.tiers import build_tiers
-from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
 
 
@@ -22,7 +23,7 @@ def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> 
         SpecError: that stack does not serve what the config asks of it, or its contract is needed and not there.
     """
     spec = plan.spec
-    models = {model.name: _model(plan, model) for model in plan.models}
+    models = {name: entry for model in plan.models for name, entry in _entries(plan, model)}
     outside = spec.ingress if spec.ingress.enabled else None
     web_ui = None
     if spec.web_ui.enabled:
@@ -37,7 +38,8 @@ def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> 
         web_ui=web_ui,
         models=models,
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        tiers=build_tiers(spec.tiers, models, spec.aliases, load_catalogue(), other),
+        experiments=dict(spec.experiments),
+        tiers=build_tiers(spec.tiers, models, spec.aliases, spec.catalogue, other),
         budget=Budget(
             monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
         ),
@@ -50,6 +52,14 @@ def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> 
 
 def _https(host: str | None) -> str | None:
     return None if host is None else f"https://{host}"
+
+
+def _entries(plan: KubernetesPlan, model: KubernetesModel) -> Iterator[tuple[str, ModelEndpoints]]:
+    """A model and its adapters, which vLLM knows by their names."""
+    entry = _model(plan, model)
+    yield model.name, entry
+    for adapter in model.adapters:
+        yield adapter, entry.model_copy(update={"model": adapter, "adapter_of": model.name})
 
 
 def _model(plan: KubernetesPlan, model: KubernetesModel) -> ModelEndpoints:

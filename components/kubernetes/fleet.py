@@ -19,7 +19,6 @@ from components.kubernetes.valkey import Valkey
 from components.kubernetes.web_ui import WebUi
 from components.router_image import RouterImage
 from components.tier_sources import ROUTER_KEY, plainly, read_tiers
-from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import FleetContract
 from fleet_spec.spec import FleetSpec
 
@@ -58,7 +57,7 @@ class KubernetesFleet(pulumi.ComponentResource):
             BadInputError: a package that the config makes necessary is not installed.
         """
         super().__init__("paddock:kubernetes:KubernetesFleet", name, None, opts)
-        plan = plan_fleet(spec, stack, load_catalogue())
+        plan = plan_fleet(spec, stack, spec.catalogue)
         provider = cluster_provider(f"{name}-cluster", self)
 
         def child() -> pulumi.ResourceOptions:

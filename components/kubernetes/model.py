@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
+from fleet_spec.container_spec import VllmSpec
 from fleet_spec.kubernetes_spec import AutoscalingSpec
-from fleet_spec.model_spec import StorageMode
+from fleet_spec.model_spec import AdapterSpec, StorageMode
 from fleet_spec.platform_spec import GpuPoolSpec
+from fleet_spec.serving_spec import ServingSpec
 from fleet_spec.spec import FleetSpec
 
 EngineName = Literal["ollama", "vllm"]
@@ -107,8 +109,11 @@ class KubernetesModel:
     runtime_class: str | None
     keep_alive: str
     quantization: str | None
-    vllm: Mapping[str, Any]
+    serving: ServingSpec
+    vllm: VllmSpec
     usd_per_hour: float | None
+    adapters: Mapping[str, AdapterSpec] = field(default_factory=dict[str, AdapterSpec])
+    """LoRA adapters that vLLM serves beside it, by name."""
 
     @property
     def workload(self) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from components.kubernetes.images import VALKEY_IMAGE, WEB_UI_IMAGE, engine_image
 from components.kubernetes.model import (
@@ -25,6 +23,7 @@ from fleet_spec.catalogue_entry import CatalogueModel
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
+from fleet_spec.quantization import ollama_source
 from fleet_spec.spec import FleetSpec
 
 DEFAULT_CONTEXT_LENGTH_TOKENS = 8192
@@ -125,7 +124,7 @@ def _plan_model(
     return KubernetesModel(
         name=name,
         safe_name=label,
-        generation=_generation(engine, source, storage),
+        generation=_generation(engine, source, storage, [one.source for one in model.adapters.values()]),
         engine=engine,
         image=image,
         source=source,
@@ -146,8 +145,10 @@ def _plan_model(
         runtime_class=pods.runtime_class or fleet_pods.runtime_class,
         keep_alive=model.keep_alive,
         quantization=model.quantization,
-        vllm=_vllm_settings(model),
+        serving=model.serving,
+        vllm=model.vllm,
         usd_per_hour=model.usd_per_hour,
+        adapters=model.adapters,
     )
 
 
@@ -198,13 +199,16 @@ def _source(model: ModelSpec, engine: EngineName, entry: CatalogueModel | None) 
         return model.model
     if engine == "vllm":
         return entry.sources.vllm
-    return entry.sources.ollama.tag if entry.sources.ollama is not None else None
+    return ollama_source(entry.sources.ollama, model.quantization)[0] if entry.sources.ollama is not None else None
 
 
-def _generation(engine: str, source: str, storage: Storage) -> str:
-    """Five letters and digits that stand for what no workload can change while it keeps its name."""
+def _generation(engine: str, source: str, storage: Storage, adapters: list[str]) -> str:
+    """Five letters and digits that stand for what no workload can change while it keeps its name.
+
+    What is fetched is part of it: a Job, once made, fetches nothing else.
+    """
     claims = (storage.size, storage.storage_class) if storage.mode in ("perReplica", "shared") else None
-    text = json.dumps([engine, source, storage.mode, claims])
+    text = json.dumps([engine, source, storage.mode, claims, *([adapters] if adapters else [])])
     return "g" + hashlib.sha256(text.encode()).hexdigest()[:5]
 
 
@@ -249,7 +253,3 @@ def _resource_problems(key: str, model: ModelSpec) -> list[Problem]:
                 Problem(f"{key}.resources.requests.{name}", f"{asked!r} is over the limit, {most!r}", "raise the limit")
             )
     return found
-
-
-def _vllm_settings(model: ModelSpec) -> Mapping[str, Any]:
-    return model.vllm.model_dump()

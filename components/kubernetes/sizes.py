@@ -13,7 +13,8 @@ from fleet_spec.catalogue_entry import CatalogueModel
 from fleet_spec.errors import Problem
 from fleet_spec.gpus import GPUS
 from fleet_spec.model_spec import ModelSpec
-from fleet_spec.sizing.estimate import GIB, VLLM_MEMORY_SHARE, MemoryEstimate, estimate_memory, fits
+from fleet_spec.quantization import ollama_source
+from fleet_spec.sizing.estimate import GIB, VLLM_MEMORY_SHARE, MemoryEstimate, estimate_memory, fits, tokens_of_a_batch
 from fleet_spec.sizing.weights import UnknownQuantizationError
 
 _estimate_memory: Callable[..., MemoryEstimate] = lru_cache(maxsize=256)(estimate_memory)
@@ -30,7 +31,8 @@ def estimate(
     """
     quantization = model.quantization
     if engine == "ollama":
-        quantization = entry.sources.ollama.quantization if entry.sources.ollama is not None else None
+        source = entry.sources.ollama
+        quantization = ollama_source(source, quantization)[1] if source is not None else None
     return _estimate_memory(
         entry,
         engine=engine,
@@ -38,6 +40,8 @@ def estimate(
         context_length=context_length,
         # vLLM hands its cache out by pages: it starts where one request has room, and makes the others wait.
         parallel=1 if engine == "vllm" else model.parallel,
+        cache_type=model.serving.kv_cache_type or "f16",
+        batch_tokens=tokens_of_a_batch(model.serving, engine),
         gpus=gpus,
     )
 

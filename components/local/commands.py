@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.engines.llamacpp import setting_arguments
+from components.engines.ollama import server_environment
 from components.local.plan import LocalModel
 from fleet_spec.platform_spec import RouterSpec
 
@@ -27,6 +29,7 @@ def llamacpp_command(model: LocalModel, weights_path: str) -> list[str]:
         *("--port", PORT_PLACEHOLDER),
         *("--context", str(model.context_length)),
         *("--parallel", str(model.spec.parallel)),
+        *setting_arguments(model.spec.serving),
     ]
     if model.prompting is not None:
         command += ["--chat-template", model.prompting.jinja]
@@ -34,12 +37,19 @@ def llamacpp_command(model: LocalModel, weights_path: str) -> list[str]:
             command += ["--stop", stop]
     if "embedding" in model.capabilities:
         command.append("--embedding")
+    for adapter in model.adapters:
+        command += ["--lora", str(adapter.path)]
     return command
 
 
 def ollama_command(binary: Path) -> list[str]:
     """The command that runs an Ollama server of the fleet's own."""
     return [str(binary), "serve"]
+
+
+def ollama_store(stack_directory: Path, model: LocalModel) -> Path:
+    """The folder in which the replicas of a model keep what Ollama pulled or made."""
+    return stack_directory / "ollama" / model.safe_name
 
 
 def ollama_environment(model: LocalModel, store: Path) -> Mapping[str, str]:
@@ -52,10 +62,14 @@ def ollama_environment(model: LocalModel, store: Path) -> Mapping[str, str]:
         "HOME": str(store),
         "OLLAMA_HOST": f"127.0.0.1:{PORT_PLACEHOLDER}",
         "OLLAMA_MODELS": str(store / "models"),
-        "OLLAMA_KEEP_ALIVE": model.spec.keep_alive,
-        "OLLAMA_NUM_PARALLEL": str(model.spec.parallel),
-        "OLLAMA_CONTEXT_LENGTH": str(model.context_length),
-        "OLLAMA_MAX_LOADED_MODELS": "1",
+        **server_environment(
+            keep_alive=model.spec.keep_alive,
+            parallel=model.spec.parallel,
+            context_length=model.context_length,
+            serving=model.spec.serving,
+        ),
+        # Ollama keeps a copy of the base in memory for each of its adapters.
+        **({"OLLAMA_MAX_LOADED_MODELS": str(1 + len(model.adapters))} if model.adapters else {}),
         "OLLAMA_NOPRUNE": "1",
         "OLLAMA_NO_CLOUD": "1",
     }

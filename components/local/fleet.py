@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pulumi
 
+from components.local.adapters import adapter_entries, adapter_scales
 from components.local.model_service import ModelService
 from components.local.paths import stack_directory
 from components.local.plan import LocalModel, gather_facts, plan_fleet
 from components.local.router import Router, router_url
 from components.tier_sources import ROUTER_KEY, plainly, read_tiers
 from components.tiers import build_tiers
-from fleet_spec.catalogue import load_catalogue
 from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses
 from fleet_spec.spec import FleetSpec
 
@@ -40,8 +40,9 @@ def build_contract(
     Raises:
         SpecError: that stack does not serve what the config asks of it.
     """
-    served = {
-        model.name: ModelEndpoints(
+    served: dict[str, ModelEndpoints] = {}
+    for model in models:
+        entry = ModelEndpoints(
             model=model.served_name,
             engine=model.engine,
             tier="local",
@@ -51,16 +52,18 @@ def build_contract(
             stop=model.prompting.stop if model.prompting is not None else None,
             endpoints=tuple(Endpoint(url=url) for url in urls[model.name]),
             usd_per_hour=LOCAL_USD_PER_HOUR if model.spec.usd_per_hour is None else model.spec.usd_per_hour,
+            lora=adapter_scales(model.adapters) if model.engine == "llamacpp" else (),
         )
-        for model in models
-    }
+        served[model.name] = entry
+        served.update(adapter_entries(model.name, entry, model.adapters))
     return FleetContract(
         stack=stack,
         target="local",
         router=RouterAddresses.at(router_url(spec.router)),
         models=served,
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        tiers=build_tiers(spec.tiers, served, spec.aliases, load_catalogue(), other),
+        experiments=dict(spec.experiments),
+        tiers=build_tiers(spec.tiers, served, spec.aliases, spec.catalogue, other),
         budget=Budget(
             monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
         ),
@@ -92,7 +95,7 @@ class LocalFleet(pulumi.ComponentResource):
     ) -> None:
         """Describe the fleet; the arguments are those of :class:`components.fleet.Fleet`."""
         super().__init__("paddock:local:LocalFleet", name, None, opts)
-        catalogue = load_catalogue()
+        catalogue = spec.catalogue
         models = plan_fleet(spec, gather_facts(catalogue), catalogue, project)
         directory = stack_directory(project, stack)
         services = {

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from components.local.llamacpp_settings import add_options, apply
+
 XLLAMACPP_HINT = "pip install 'paddock[llamacpp]'"
 
 
@@ -29,10 +31,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--context", type=int, default=4096, help="tokens that one request may use")
     parser.add_argument("--parallel", type=int, default=1, help="requests computed at the same time")
-    parser.add_argument("--threads", type=int, default=0, help="compute threads; 0 lets llama.cpp choose")
     parser.add_argument("--chat-template", default="", help="a Jinja template in place of the file's own")
     parser.add_argument("--stop", action="append", default=[], help="ends a reply where the request names no stop")
     parser.add_argument("--embedding", action="store_true", help="serve embeddings in place of text")
+    parser.add_argument("--lora", action="append", default=[], type=Path, help="a LoRA adapter, for requests to name")
+    add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -48,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.weights.is_file():
         print(f"no weights at {arguments.weights}. fix: run `paddock up` again to make them", file=sys.stderr)  # noqa: T201
         return 2
+    for path in arguments.lora:
+        if not path.is_file():
+            print(f"no adapter at {path}. fix: put it back, or correct its source", file=sys.stderr)  # noqa: T201
+            return 2
 
     params = xllamacpp.CommonParams()
     params.model.path = str(arguments.weights)
@@ -63,9 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     params.cors_origins = ""
     params.use_jinja = True
     params.embedding = arguments.embedding
-    if arguments.threads:
-        params.cpuparams.n_threads = arguments.threads
-        params.cpuparams_batch.n_threads = arguments.threads
+    apply(arguments, params, xllamacpp)
+    if arguments.lora:
+        # A request says which of them work in it, and how strongly. Loaded at full strength they would work in all.
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in arguments.lora]
+        # What llama.cpp keeps of prompts that have left their slot does not tell which adapter they were computed with.
+        params.cache_ram_mib = 0
     if arguments.chat_template:
         params.chat_template = arguments.chat_template
     if arguments.stop:

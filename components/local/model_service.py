@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pulumi
 
-from components.local.commands import llamacpp_command, ollama_command, ollama_environment
+from components.engines.ollama import model_parameters
+from components.local.adapters import LocalAdapter, fingerprint
+from components.local.commands import llamacpp_command, ollama_command, ollama_environment, ollama_store
 from components.local.plan import LocalModel
 from components.local.resources import OllamaModel, Process, Weights
+from fleet_spec.names import safe_name
 
 MODEL_PORTS = (18100, 18999)
 """Model servers get their ports from here, first and last; below Linux's range for outgoing connections."""
@@ -68,8 +71,9 @@ class ModelService(pulumi.ComponentResource):
         )
 
     def _llamacpp_replica(self, index: int, weights: Weights) -> Process:
+        adapters = fingerprint(self._model.adapters)
         return self._process(
-            index,
+            f"{self._name}-{index}-{adapters}" if adapters else f"{self._name}-{index}",
             command=weights.path.apply(lambda path: llamacpp_command(self._model, path)),
             health_path="/health",
         )
@@ -77,10 +81,10 @@ class ModelService(pulumi.ComponentResource):
     def _ollama_urls(self, weights: Weights | None) -> pulumi.Output[list[str]]:
         binary = self._model.ollama_binary
         assert binary is not None, "the plan gives Ollama a binary"  # noqa: S101
-        store = self._directory / "ollama" / self._model.safe_name
+        store = ollama_store(self._directory, self._model)
         replicas = [
             self._process(
-                index,
+                f"{self._name}-{index}",
                 command=ollama_command(binary),
                 environment=ollama_environment(self._model, store),
                 health_path="/api/version",
@@ -96,20 +100,38 @@ class ModelService(pulumi.ComponentResource):
             from_file_sha256=weights.sha256 if weights is not None else None,
             template=self._model.prompting.ollama if self._model.prompting is not None else None,
             stop=list(self._model.prompting.stop) if self._model.prompting is not None else None,
+            parameters=model_parameters(self._model.spec.serving) or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # An address counts only once the model is there to answer.
-        return pulumi.Output.all(model.model, *(replica.url for replica in replicas)).apply(lambda found: found[1:])
+        adapters = [self._ollama_adapter(adapter, model, replicas[0]) for adapter in self._model.adapters]
+        # An address counts only once the model and its adapters are there to answer.
+        there = [model.model, *(adapter.model for adapter in adapters)]
+        return pulumi.Output.all(*there, *(replica.url for replica in replicas)).apply(
+            lambda found: found[len(there) :]
+        )
+
+    def _ollama_adapter(self, adapter: LocalAdapter, base: OllamaModel, server: Process) -> OllamaModel:
+        return OllamaModel(
+            f"{self._name}-{safe_name(adapter.name)}-adapter",
+            server_url=server.url,
+            model=adapter.name,
+            base=base.model,
+            base_digest=base.digest,
+            adapter_file=str(adapter.path),
+            adapter_sha256=adapter.sha256,
+            # Ollama takes any adapter, and sees only as it loads one whether it can apply it.
+            warm=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _process(
         self,
-        index: int,
+        name: str,
         *,
         command: pulumi.Input[list[str]],
         health_path: str,
         environment: Mapping[str, str] | None = None,
     ) -> Process:
-        name = f"{self._name}-{index}"
         return Process(
             name,
             name=name,

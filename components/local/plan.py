@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from components.local.adapters import LocalAdapter, plan_adapters
 from fleet_spec.catalogue import Catalogue, UnknownModelError
 from fleet_spec.catalogue_entry import CatalogueModel, PackagedSource, Prompting
+from fleet_spec.checks_serving import setting_problems
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
-from fleet_spec.sizing.gguf_file import GgufError, read_gguf
+from fleet_spec.quantization import file_problem, ollama_source, quantization_problem
+from fleet_spec.sizing.gguf_file import GgufError, read_gguf, read_gguf_header
 from fleet_spec.spec import FleetSpec
 
 DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
@@ -65,6 +68,7 @@ class LocalModel:
     ollama_binary: Path | None
     prompting: Prompting | None
     """How to prompt weights that bring no usable template of their own."""
+    adapters: tuple[LocalAdapter, ...] = ()
 
 
 def gather_facts(catalogue: Catalogue) -> LocalFacts:
@@ -90,8 +94,11 @@ def plan_fleet(spec: FleetSpec, facts: LocalFacts, catalogue: Catalogue, project
         outcome = _plan_model(name, model, facts, catalogue, project)
         if isinstance(outcome, Problem):
             problems.append(outcome)
-        else:
-            planned.append(outcome)
+            continue
+        base = outcome.weights.path if outcome.weights is not None else None
+        adapters, wrong = plan_adapters(name, model, outcome.engine, base, outcome.capabilities, project)
+        problems += wrong
+        planned.append(replace(outcome, adapters=tuple(adapters)))
     if problems:
         raise SpecError(problems)
     return planned
@@ -108,6 +115,9 @@ def _plan_model(
     if isinstance(engine, Problem):
         return engine
     packaged = _packaged(entry) if weights is not None and weights.package_module is not None else None
+    unable = _settings_problem(name, spec, engine, entry, weights)
+    if unable is not None:
+        return unable
     trained_context = _trained_context(entry, weights)
     if spec.context_length is not None and spec.context_length > trained_context:
         return Problem(
@@ -117,7 +127,7 @@ def _plan_model(
         )
     served_name = entry.name if entry is not None else spec.model
     if weights is None and entry is not None and entry.sources.ollama is not None:
-        served_name = entry.sources.ollama.tag
+        served_name, _ = ollama_source(entry.sources.ollama, spec.quantization)
     return LocalModel(
         name=name,
         safe_name=safe_name(name),
@@ -130,6 +140,30 @@ def _plan_model(
         ollama_binary=facts.ollama_binary,
         prompting=packaged.prompting if packaged is not None else None,
     )
+
+
+def _settings_problem(
+    name: str,
+    spec: ModelSpec,
+    engine: Literal["llamacpp", "ollama"],
+    entry: CatalogueModel | None,
+    weights: WeightsFile | None,
+) -> Problem | None:
+    """The first thing that the chosen engine cannot do: which one that is, nobody knew before."""
+    key = f"models.{name}"
+    problem = next(setting_problems(key, engine, "local", spec.serving), None)
+    if problem is not None:
+        return problem
+    if weights is not None and weights.path is not None:
+        return file_problem(key, spec.quantization, read_gguf_header(weights.path))
+    served_by = "llamacpp" if weights is not None else engine
+    problem = quantization_problem(key, served_by, spec.quantization, entry, own_weights=False)
+    if problem is not None:
+        return problem
+    draft = spec.serving.speculative.model if spec.serving.speculative is not None else None
+    if draft is not None and not Path(draft).is_file():
+        return Problem(f"{key}.serving.speculative.model", f"there is no file {draft}", "correct the path")
+    return None
 
 
 def _trained_context(entry: CatalogueModel | None, weights: WeightsFile | None) -> int:

@@ -10,7 +10,6 @@ from components.local.paths import process_directory
 from components.local.plan import gather_facts, plan_fleet, weights_path
 from components.local.ports import describe_holder, port_is_free
 from components.local.processes import CorruptRecordError, find_supervisors, read_record
-from fleet_spec.catalogue import load_catalogue
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.spec import FleetSpec
 
@@ -25,7 +24,7 @@ def local_problems(spec: FleetSpec, project: Path, stack: str, *, progress: Call
         progress: Told what is being read, where a file of weights takes a while.
     """
     problems: list[Problem] = []
-    catalogue = load_catalogue()
+    catalogue = spec.catalogue
     try:
         plan_fleet(spec, gather_facts(catalogue), catalogue, project)
     except SpecError as error:

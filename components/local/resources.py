@@ -205,6 +205,10 @@ class OllamaModel(_LocalResource):
         template: pulumi.Input[str] | None = None,
         stop: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
         parameters: pulumi.Input[Mapping[str, Any]] | None = None,
+        base: pulumi.Input[str] | None = None,
+        base_digest: pulumi.Input[str] | None = None,
+        adapter_file: pulumi.Input[str] | None = None,
+        adapter_sha256: pulumi.Input[str] | None = None,
         warm: pulumi.Input[bool] = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -220,6 +224,10 @@ class OllamaModel(_LocalResource):
             template: Ollama's prompt template, in place of the model's own.
             stop: Texts that end a reply.
             parameters: Ollama's model parameters, such as ``num_ctx``.
+            base: A model of the same server that an adapter makes this one of. Nothing is pulled then.
+            base_digest: That model's hash: where it changes, this one is made again.
+            adapter_file: The adapter, a GGUF file.
+            adapter_sha256: Its hash in hexadecimal.
             warm: Whether to load the model at once.
             opts: Options of the resource.
         """
@@ -232,6 +240,10 @@ class OllamaModel(_LocalResource):
             "template": template,
             "stop": stop,
             "parameters": parameters,
+            "base": base,
+            "baseDigest": base_digest,
+            "adapterFile": adapter_file,
+            "adapterSha256": adapter_sha256,
             "warm": warm,
             "digest": None,
         }

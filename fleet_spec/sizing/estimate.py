@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fleet_spec.catalogue_entry import Architecture, CatalogueModel
+from fleet_spec.serving_spec import ServingSpec
 from fleet_spec.sizing.kv_cache import BATCH_TOKENS, kv_cache_bytes, padded, window_cells
 from fleet_spec.sizing.weights import gguf_bytes, vllm_bytes
 
@@ -55,6 +56,7 @@ def estimate_memory(
     context_length: int,
     parallel: int = 1,
     cache_type: str = "f16",
+    batch_tokens: int = BATCH_TOKENS,
     gpus: int = 1,
 ) -> MemoryEstimate:
     """Estimate the memory of one replica.
@@ -66,6 +68,7 @@ def estimate_memory(
         context_length: Tokens of one request, prompt and reply together.
         parallel: Requests at the same time.
         cache_type: Format of the KV cache's values.
+        batch_tokens: Tokens that llama.cpp or Ollama computes at a time.
         gpus: How many GPUs share the model; 0 for main memory.
 
     Raises:
@@ -79,6 +82,7 @@ def estimate_memory(
         context_length=context_length,
         parallel=parallel,
         cache_type=cache_type,
+        batch_tokens=batch_tokens,
         gpus=gpus,
     )
 
@@ -91,6 +95,7 @@ def estimate_with_weights(
     context_length: int,
     parallel: int = 1,
     cache_type: str = "f16",
+    batch_tokens: int = BATCH_TOKENS,
     gpus: int = 1,
 ) -> MemoryEstimate:
     """Estimate the memory of one replica whose weights' size is known, from its file for example.
@@ -100,16 +105,29 @@ def estimate_with_weights(
     if engine == "vllm":
         overhead = max(gpus, 1) * (_GPU_CONTEXT_BYTES + _VLLM_ACTIVATION_BYTES)
     else:
-        compute = compute_buffer_bytes(figures, context_length=context_length, parallel=parallel)
+        compute = compute_buffer_bytes(
+            figures, context_length=context_length, parallel=parallel, batch_tokens=batch_tokens
+        )
         if engine == "ollama":
             # Its runner keeps logits of a whole batch, not of the last tokens alone.
-            compute += BATCH_TOKENS * figures.vocabulary_size * 4
+            compute += batch_tokens * figures.vocabulary_size * 4
         overhead = _PROCESS_BYTES + compute if gpus == 0 else gpus * (_GPU_CONTEXT_BYTES + compute)
-    cache = kv_cache_bytes(figures, context_length=context_length, parallel=parallel, cache_type=cache_type)
+    cache = kv_cache_bytes(
+        figures, context_length=context_length, parallel=parallel, cache_type=cache_type, batch_tokens=batch_tokens
+    )
     return MemoryEstimate(weights_bytes, cache, overhead)
 
 
-def compute_buffer_bytes(figures: Architecture, *, context_length: int, parallel: int) -> int:
+def tokens_of_a_batch(serving: ServingSpec, engine: Engine) -> int:
+    """Tokens that llama.cpp or Ollama computes at a time under a model's settings."""
+    if engine == "ollama":
+        return serving.batch_size or BATCH_TOKENS
+    return serving.micro_batch_size or min(serving.batch_size or BATCH_TOKENS, BATCH_TOKENS)
+
+
+def compute_buffer_bytes(
+    figures: Architecture, *, context_length: int, parallel: int, batch_tokens: int = BATCH_TOKENS
+) -> int:
     """llama.cpp's scratch memory for one batch.
 
     Activations of a batch in 32 bits (the feed-forward part's two, and eight of the hidden size, as its graph keeps
@@ -120,8 +138,8 @@ def compute_buffer_bytes(figures: Architecture, *, context_length: int, parallel
     width = figures.feed_forward_size
     if experts is not None:
         width = max(width, experts.feed_forward_size * (experts.active + experts.shared))
-    activations = BATCH_TOKENS * 4 * (2 * width + 8 * figures.hidden_size)
-    masks = BATCH_TOKENS * 2 * (padded(context_length) + window_cells(figures))
+    activations = batch_tokens * 4 * (2 * width + 8 * figures.hidden_size)
+    masks = batch_tokens * 2 * (padded(context_length) + window_cells(figures, batch_tokens))
     return activations + masks + parallel * figures.vocabulary_size * 4
 
 

@@ -37,8 +37,11 @@ FALLBACK: Final[dict[str, str]] = {
 }
 """What llama.cpp takes for rows that do not divide into k-quant blocks (tensor_type_fallback in llama-quant.cpp)."""
 
-KV_CACHE_BITS: Final[dict[str, float]] = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0": 4.5}
-"""Bits of one value in the KV cache, by the names that llama.cpp and Ollama give its types."""
+KV_CACHE_BITS: Final[dict[str, float]] = {
+    **{"f32": 32.0, "f16": 16.0, "bf16": 16.0},
+    **{"q8_0": 8.5, "q5_1": 6.0, "q4_0": 4.5, "fp8": 8.0},
+}
+"""Bits of one value in the KV cache, by the names that llama.cpp, Ollama and (fp8) vLLM give its types."""
 
 
 def stored_as(wanted: str, row_weights: int) -> str:

@@ -8,7 +8,9 @@ against the file's size, so a broken or hostile file costs neither memory nor ti
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -90,11 +92,58 @@ class GgufFile:
     architecture: Architecture
 
 
+@dataclass(frozen=True)
+class GgufTensor:
+    """What a header says of one tensor."""
+
+    shape: tuple[int, ...]
+    """Its dimensions in the file's order: of a matrix inputs, then outputs."""
+    size_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """How many values it has."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """All that a file says before its data."""
+
+    path: Path
+    metadata: dict[str, Any]
+    """Values by key. Of a list only its length is known, and a text of more than a kilobyte is None."""
+    tensors: dict[str, GgufTensor]
+
+    @property
+    def family(self) -> str:
+        """llama.cpp's name for the architecture, such as ``llama`` or ``gemma3``."""
+        return str(self.metadata["general.architecture"])
+
+
 def read_gguf(path: Path) -> GgufFile:
-    """Read a file's header.
+    """Read what a file's header says of the model in it.
 
     Raises:
         GgufError: it is not there, no GGUF file, damaged, or of an architecture whose figures are not in its header.
+    """
+    header = read_gguf_header(path)
+    name = header.metadata.get("general.name")
+    return GgufFile(
+        path=path,
+        name=name if isinstance(name, str) else None,
+        family=header.family,
+        parameters=sum(tensor.weights for tensor in header.tensors.values()),
+        weights_bytes=sum(tensor.size_bytes for tensor in header.tensors.values()),
+        architecture=architecture_of(path, header.metadata, header.family, header.tensors),
+    )
+
+
+def read_gguf_header(path: Path) -> GgufHeader:
+    """Read a file's header, whether there is a model in it or an adapter.
+
+    Raises:
+        GgufError: it is not there, no GGUF file, or damaged.
     """
     try:
         with path.open("rb") as file:
@@ -155,7 +204,7 @@ class _Reader:
         return self._left
 
 
-def _read(path: Path, reader: _Reader) -> GgufFile:
+def _read(path: Path, reader: _Reader) -> GgufHeader:
     if reader.left < len(_MAGIC) or reader.bytes(len(_MAGIC), "the magic number") != _MAGIC:
         raise GgufError(f"{path} is no GGUF file: it does not begin with GGUF. fix: name a .gguf file")
     version = reader.number("I")
@@ -168,22 +217,13 @@ def _read(path: Path, reader: _Reader) -> GgufFile:
         value = _value(reader, int(reader.number("I")))
         if key is not None:
             metadata[key] = value
-    sizes = [_tensor(reader) for _ in range(tensors)]
-    weights_bytes = sum(size for _, size, _ in sizes)
+    described = dict(_tensor(reader) for _ in range(tensors))
+    weights_bytes = sum(tensor.size_bytes for tensor in described.values())
     if weights_bytes > reader.left:
         raise reader.fail(f"its tensors take {weights_bytes} bytes, and {reader.left} are left: it was cut short")
-    family = metadata.get("general.architecture")
-    if not isinstance(family, str):
+    if not isinstance(metadata.get("general.architecture"), str):
         raise reader.fail("it does not name its architecture")
-    name = metadata.get("general.name")
-    return GgufFile(
-        path=path,
-        name=name if isinstance(name, str) else None,
-        family=family,
-        parameters=sum(weights for weights, _, _ in sizes),
-        weights_bytes=weights_bytes,
-        architecture=_architecture(path, metadata, family, [tensor for _, _, tensor in sizes]),
-    )
+    return GgufHeader(path, metadata, described)
 
 
 def _value(reader: _Reader, kind: int) -> Any:
@@ -208,24 +248,34 @@ def _value(reader: _Reader, kind: int) -> Any:
     return length
 
 
-def _tensor(reader: _Reader) -> tuple[int, int, str]:
-    """The weights, the bytes and the name of one tensor."""
+def _tensor(reader: _Reader) -> tuple[str, GgufTensor]:
+    """The name of one tensor, and what it is."""
     name = reader.text() or ""
     dimensions = int(reader.number("I"))
     if dimensions > _MOST_DIMENSIONS:
         raise reader.fail(f"tensor {name!r} has {dimensions} dimensions")
-    weights = 1
-    for _ in range(dimensions):
-        weights *= int(reader.number("Q"))
+    shape = tuple(int(reader.number("Q")) for _ in range(dimensions))
     kind = int(reader.number("I"))
     reader.number("Q")  # where its data begins
     if kind not in _TENSOR_TYPES:
         raise reader.fail(f"tensor {name!r} is of the unknown type {kind}")
     block_bytes, block_weights = _TENSOR_TYPES[kind]
-    return weights, -(-weights // block_weights) * block_bytes, name
+    return name, GgufTensor(shape, -(-prod(shape) // block_weights) * block_bytes)
 
 
-def _architecture(path: Path, metadata: dict[str, Any], family: str, tensors: list[str]) -> Architecture:
+def architecture_of(source: object, metadata: Mapping[str, Any], family: str, tensors: Collection[str]) -> Architecture:
+    """The figures of a model, from the metadata of a GGUF file.
+
+    Args:
+        source: What an error calls the file.
+        metadata: Values by key; of the vocabulary the length.
+        family: Its architecture, by which most keys begin.
+        tensors: The names of its tensors.
+
+    Raises:
+        GgufError: figures are missing, or contradict each other.
+    """
+
     def figure(name: str) -> int | None:
         value = metadata.get(f"{family}.{name}")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -253,4 +303,4 @@ def _architecture(path: Path, metadata: dict[str, Any], family: str, tensors: li
         )
     except ValidationError as error:
         missing = ", ".join(".".join(str(part) for part in item["loc"]) or item["msg"] for item in error.errors())
-        raise GgufError(f"{path} does not tell these figures of its model: {missing}") from error
+        raise GgufError(f"{source} does not tell these figures of its model: {missing}") from error

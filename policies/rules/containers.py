@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from policies.rules import docker
 from policies.rules.rule import Facts, Finding, Manifest, Rule, containers, items, mapping, pod_spec, where
 
 _SERVERS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -12,6 +13,8 @@ _SERVERS = ("Deployment", "StatefulSet", "DaemonSet")
 def _limits_and_requests(manifests: Sequence[Manifest], facts: Facts) -> Iterator[Finding]:
     del facts
     for manifest in manifests:
+        if docker.lacks_limit(manifest):
+            yield Finding(where(manifest), "it has no limit of memory", "write memory")
         for container in containers(pod_spec(manifest) or {}):
             resources = mapping(container.get("resources"))
             for side in ("requests", "limits"):
@@ -28,6 +31,8 @@ def _limits_and_requests(manifests: Sequence[Manifest], facts: Facts) -> Iterato
 def _probes(manifests: Sequence[Manifest], facts: Facts) -> Iterator[Finding]:
     del facts
     for manifest in manifests:
+        if docker.lacks_check(manifest):
+            yield Finding(where(manifest), "it has no health check", "add a healthcheck")
         if manifest.get("kind") not in _SERVERS:
             continue
         for container in items((pod_spec(manifest) or {}).get("containers")):

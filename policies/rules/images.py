@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from policies.rules import docker
 from policies.rules.rule import Facts, Finding, Manifest, Rule, containers, is_known, items, mapping, pod_spec, where
 
 _MOVING_TAGS = frozenset({"latest", "main", "master", "nightly", "dev", "edge", "stable"})
@@ -12,6 +13,7 @@ _MOVING_TAGS = frozenset({"latest", "main", "master", "nightly", "dev", "edge", 
 
 def _images(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Every image that an object names, and by what part of it."""
+    yield from docker.named_images(manifest)
     pod = pod_spec(manifest)
     if pod is None:
         return

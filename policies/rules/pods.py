@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from policies.rules import docker
 from policies.rules.rule import Facts, Finding, Manifest, Rule, containers, items, mapping, pod_spec, where
 
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
@@ -13,6 +14,7 @@ _HOST = ("hostNetwork", "hostPID", "hostIPC")
 def _no_privileged_pods(manifests: Sequence[Manifest], facts: Facts) -> Iterator[Finding]:
     del facts
     for manifest in manifests:
+        yield from docker.privileges(manifest)
         pod = pod_spec(manifest)
         if pod is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from policies.rules import docker
 from policies.rules.rule import (
     SECRET,
     Facts,
@@ -42,6 +43,10 @@ def _no_plain_secrets(manifests: Sequence[Manifest], facts: Facts) -> Iterator[F
             for argument in [*(container.get("command") or ()), *(container.get("args") or ())]:
                 if _VALUES.search(str(argument)):
                     yield Finding(where(manifest), f"{container.get('name')} has a secret in an argument", fix)
+        for name, value in docker.texts(manifest):
+            if _tells(name, value):
+                what = f"it has {name} in plain text" if name else "it has a secret in an argument"
+                yield Finding(where(manifest), what, "put it into a file of the container with an upload")
         if manifest.get("kind") == "ConfigMap":
             for key, value in mapping(manifest.get("data")).items():
                 if _tells(key, str(value)):

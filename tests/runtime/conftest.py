@@ -128,12 +128,15 @@ RouterFor = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def router_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterFor]:
-    """Starts a router, as a process, for one model that is called ``assistant``; gives its URL."""
+    """Starts a router, as a process, for one model that is called ``assistant``; gives its URL.
+
+    What is named beside goes into the contract.
+    """
     started: list[tuple[subprocess.Popen[str], IO[str]]] = []
 
-    def start(engine: str, *urls: str, capabilities: Sequence[str] = CAPABILITIES) -> str:
+    def start(engine: str, *urls: str, capabilities: Sequence[str] = CAPABILITIES, **parts: Any) -> str:
         path = tmp_path_factory.mktemp("router") / "fleet.json"
-        path.write_text(json.dumps(contract(engine, *urls, capabilities=capabilities)))
+        path.write_text(json.dumps({**contract(engine, *urls, capabilities=capabilities), **parts}))
         command = [sys.executable, "-m", "agent_runtime.router", "--fleet", str(path), "--port", "0"]
         log = path.with_suffix(".log").open("w+")
         router = subprocess.Popen(command, stderr=log, cwd=ROOT, text=True)

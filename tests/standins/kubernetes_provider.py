@@ -204,21 +204,25 @@ def _outputs(inputs: Manifest, live: Manifest) -> Any:
 
 
 def _abort_not_ready(context: grpc.ServicerContext, object_id: str, inputs: Manifest, error: NotReadyError) -> NoReturn:
+    properties = struct_from_properties(inputs)
+    abort_not_ready(context, object_id, properties, properties, str(error))
+
+
+def abort_not_ready(
+    context: grpc.ServicerContext, object_id: str, properties: Any, inputs: Any, reason: str
+) -> NoReturn:
     """Tell the engine that the object is there and does not work: it keeps it, and tries again at the next update."""
     detail = any_pb2.Any()
-    properties = struct_from_properties(inputs)
     detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=object_id, properties=properties, inputs=properties, reasons=[str(error)]
-        )
+        provider_pb2.ErrorResourceInitFailed(id=object_id, properties=properties, inputs=inputs, reasons=[reason])
     )
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[detail])
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason, details=[detail])
     trailing = (("grpc-status-details-bin", status.SerializeToString()),)
-    context.abort_with_status(_Status(str(error), trailing))
+    context.abort_with_status(_Status(reason, trailing))
     raise AssertionError("abort_with_status always raises")
 
 
-def main() -> None:
+def main(servicer: provider_pb2_grpc.ResourceProviderServicer | None = None) -> None:
     """Serve until the engine says stop, or is gone."""
     engine_pid = os.getppid()
     stop = threading.Event()
@@ -229,7 +233,7 @@ def main() -> None:
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ]
     server = grpc.server(ThreadPoolExecutor(MAX_CALLS), options=options)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer or Servicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)

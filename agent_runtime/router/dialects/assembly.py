@@ -1,8 +1,8 @@
 """One answer in one piece, of a llama.cpp server that was asked for it in pieces.
 
-A llama.cpp server that is asked for a whole answer computes it to its end, whether or not anybody still waits
-for it, and says nothing meanwhile. Asked for a stream it stops when its client leaves, and can be seen to be
-at work. So it is asked for a stream, and who wants the answer whole gets the stream put together.
+A llama.cpp server that is asked for a whole answer says nothing until its end, and cannot be told from one that
+hangs; it goes on computing to the end when its client leaves meanwhile. Asked for a stream it stops at once, and can
+be seen to be at work. So it is asked for a stream, and who wants the answer whole gets the stream put together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent_runtime.router.dialects.call_pieces import CallPieces
 from agent_runtime.router.dialects.compact import decode, encode
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import EventSplitter
@@ -21,11 +22,10 @@ _KINDS: Final = {"/v1/chat/completions": "chat.completion", "/v1/completions": "
 _ONLY_WHOLE: Final = frozenset(
     {
         *("best_of", "echo", "n_probs", "response_fields", "return_progress", "return_tokens", "timings_per_token"),
-        *("tools", "functions", "response_format", "json_schema", "grammar"),
+        "functions",
     }
 )
-"""What makes a stream say more, or less, than the whole answer: of an answer that has to have a form, llama.cpp
-leaves out of a stream what it cannot make sense of yet."""
+"""What makes a stream say more, or less, than the whole answer."""
 _SHORT_TOKENS: Final = 32
 """An answer of so few tokens is over before much could be saved by stopping it."""
 _TEXTS: Final = ("content", "reasoning_content", "text")
@@ -70,6 +70,7 @@ class Assembly(Collection):
         self._texts: dict[str, list[bytes]] = {}
         """The pieces of what is said, by field, as JSON writes them between quotation marks."""
         self._patterns = {name: TextPattern(name.encode()) for name in _TEXTS}
+        self._calls = CallPieces()
         self._logprobs: list[Any] = []
         self._finish_reason: str | None = None
         self._end: dict[str, Any] = {}
@@ -138,6 +139,9 @@ class Assembly(Collection):
                         self._patterns[name].learn(payload)
                 elif name == "role":
                     self._role = value
+                elif name == "tool_calls":
+                    for piece in sections(value):
+                        self._calls.take(piece)
 
     def _choice(self) -> dict[str, Any]:
         said = {name: decode(b'"%b"' % b"".join(pieces)) for name, pieces in self._texts.items()}
@@ -145,6 +149,9 @@ class Assembly(Collection):
         if self._kind == "text_completion":
             text = said.get("text", "")
             return {"text": text, "index": 0, "logprobs": logprobs, "finish_reason": self._finish_reason}
-        message: dict[str, Any] = {"role": self._role, "content": "", **said}
+        calls = self._calls.whole()
+        message: dict[str, Any] = {"role": self._role, "content": None if calls else "", **said}
+        if calls:
+            message["tool_calls"] = calls
         choice: dict[str, Any] = {"finish_reason": self._finish_reason, "index": 0, "message": message}
         return choice if logprobs is None else {**choice, "logprobs": logprobs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from agent_runtime.router.dialects.compact import decode, encode
@@ -41,6 +42,11 @@ class RequestError(Exception):
 
 class BadReplyError(Exception):
     """An engine's answer that cannot be read: broken off, not JSON, or an error in the middle of a stream."""
+
+    def __init__(self, message: str, reply: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.reply: Mapping[str, Any] = reply or {}
+        """What the error came in, where there was more than the error."""
 
 
 def error_fields(

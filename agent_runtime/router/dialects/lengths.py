@@ -13,7 +13,8 @@ def longest_answer_tokens(dialect: Dialect, body: Mapping[str, Any]) -> int | No
     """The most tokens that one answer may have, as far as the request says; None where it does not."""
     if dialect == "ollama":
         return _positive(section(body.get("options")).get("num_predict"))
-    return _positive(body.get("max_completion_tokens")) or _positive(body.get("max_tokens"))
+    names = ("max_completion_tokens", "max_tokens", "max_output_tokens")  # the last is that of /v1/responses
+    return next((found for name in names if (found := _positive(body.get(name)))), None)
 
 
 def choices(body: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_runtime.router.dialects.adapters import scales_for
 from agent_runtime.router.dialects.assembly import asked_in_pieces
 from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import Dialect, RequestError
@@ -16,7 +17,7 @@ from agent_runtime.router.dialects.replies_to_ollama import without_work
 from agent_runtime.router.dialects.stops import with_stops
 from agent_runtime.router.dialects.too_long import refuse_certainly_too_long
 from agent_runtime.router.dialects.translations import TRANSLATIONS
-from fleet_spec.contract import EngineName
+from fleet_spec.contract import AdapterScale, EngineName
 
 _OLLAMA_FIELDS: dict[str, Kind] = {"stream": bool, "options": dict, "format": (str, dict)}
 _OPENAI_FIELDS: dict[str, Kind] = {
@@ -185,6 +186,7 @@ def plan(
     engine_model: str,
     context_length: int,
     stops: Sequence[str] = (),
+    lora: Sequence[AdapterScale] = (),
 ) -> Call:
     """How to ask an engine for what the client asked for.
 
@@ -196,6 +198,7 @@ def plan(
         engine_model: What the engine calls the model.
         context_length: What one request may use, in tokens.
         stops: Texts at which the model's replies end, whatever the request says.
+        lora: The scale of every adapter that llama.cpp holds beside the model.
 
     Raises:
         RequestError: 400, the request cannot be said in the engine's dialect.
@@ -207,13 +210,16 @@ def plan(
     asked = with_stops(operation.dialect, body, stops)
     if asked is not body:
         body, raw = asked, b""
+    scales = scales_for(engine, body, lora)
     if engine_dialect(engine) == operation.dialect or operation is OPENAI_RESPONSES:
+        if scales:
+            body, raw = {**body, **scales}, b""
         return _same_dialect(operation, raw, body, streamed, engine, engine_model)
     model = str(body["model"])
     path, translation, translator = TRANSLATIONS[operation.path](
         body, engine, context_length, model, _wants_usage(body)
     )
-    content = {"model": engine_model, **translation.body}
+    content = {"model": engine_model, **translation.body, **scales}
     pieces = None if streamed else asked_in_pieces(engine, path, content)
     return Call(path, encode(pieces or content), streamed, translator, translation.ignored, pieces is not None)
 

@@ -102,7 +102,7 @@ def decode_reply(payload: bytes) -> dict[str, Any]:
         raise BadReplyError("the model server sent JSON that is not an object")
     message = message_of(cast("object", value)) if "error" in value else None
     if message is not None:
-        raise BadReplyError(message)
+        raise BadReplyError(message, cast("dict[str, Any]", value))
     return cast("dict[str, Any]", value)
 
 

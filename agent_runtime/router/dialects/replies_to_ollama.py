@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from agent_runtime.router.dialects.compact import decode, encode
+from agent_runtime.router.dialects.call_pieces import CallPieces
+from agent_runtime.router.dialects.compact import encode
 from agent_runtime.router.dialects.errors import BadReplyError
 from agent_runtime.router.dialects.framing import EventSplitter
 from agent_runtime.router.dialects.logprobs import to_ollama
 from agent_runtime.router.dialects.pattern import TextPattern
 from agent_runtime.router.dialects.replies import ReplyTranslator, decode_reply, section, sections
+from agent_runtime.router.dialects.spoken import text_and_thinking
 from agent_runtime.router.dialects.usage import Usage, usage_of_openai
 
 _DONE_REASONS = {"length": "length", "content_filter": "content_filter"}
@@ -35,7 +37,7 @@ class _FromOpenAI(ReplyTranslator):
         self._usage_fields: dict[str, Any] = {}
         self._timings: dict[str, Any] = {}
         self._finish_reason: str | None = None
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls = CallPieces()
         self._pattern = TextPattern(b"content", b"text")
         self._before_time = b'{"model":' + encode(model) + b',"created_at":"'
         self._before_string = b""
@@ -63,7 +65,14 @@ class _FromOpenAI(ReplyTranslator):
         return self._event(payload)
 
     def _event(self, payload: bytes) -> bytes:
-        chunk = self._as_openai(decode_reply(payload))
+        try:
+            chunk = self._as_openai(decode_reply(payload))
+        except BadReplyError as error:
+            # What was computed until then is charged by the server, which may say how much that is.
+            if "usage" in error.reply:
+                self._note(error.reply)
+                self.usage = usage_of_openai(self._usage_fields, {})
+            raise
         if "usage" in chunk or "timings" in chunk:
             self._note(chunk)
         choices = sections(chunk.get("choices"))
@@ -71,11 +80,10 @@ class _FromOpenAI(ReplyTranslator):
             return b""
         choice = choices[0]
         delta = section(choice.get("delta"))
-        text: str = delta.get("content") or choice.get("text") or delta.get("refusal") or ""
-        thinking: str = delta.get("reasoning_content") or delta.get("reasoning") or ""
+        text, thinking = text_and_thinking(delta, choice)
         if "tool_calls" in delta:
-            for call in sections(delta["tool_calls"]):
-                self._collect(call)
+            for piece in sections(delta["tool_calls"]):
+                self._calls.take(piece)
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         if not text and not thinking:
@@ -104,52 +112,23 @@ class _FromOpenAI(ReplyTranslator):
         message = section(choice.get("message"))
         self._finish_reason = choice.get("finish_reason")
         for index, call in enumerate(sections(message.get("tool_calls"))):
-            self._collect({"index": index, **call})
-        text: str = message.get("content") or choice.get("text") or message.get("refusal") or ""
-        thinking: str = message.get("reasoning_content") or message.get("reasoning") or ""
-        said = self._said(text, thinking, self._finished_calls())
+            self._calls.take({"index": index, **call})
+        text, thinking = text_and_thinking(message, choice)
+        said = self._said(text, thinking, self._calls.taken_out())
         return {**self._line_head(), **said, **to_ollama(choice), **self._done_fields()}
 
     def _as_openai(self, reply: dict[str, Any]) -> dict[str, Any]:
         """What an engine said, if it said it in another shape than OpenAI's."""
         return reply
 
-    def _note(self, reply: dict[str, Any]) -> None:
+    def _note(self, reply: Mapping[str, Any]) -> None:
         if isinstance(reply.get("usage"), dict):
             self._usage_fields = reply["usage"]
         if isinstance(reply.get("timings"), dict):
             self._timings = reply["timings"]
 
-    def _collect(self, delta: dict[str, Any]) -> None:
-        """A piece of a tool call: OpenAI streams the arguments as text, a few characters at a time."""
-        index = delta.get("index")
-        call = self._calls.setdefault(
-            index if isinstance(index, int) else len(self._calls), {"name": "", "id": "", "arguments": ""}
-        )
-        function = section(delta.get("function"))
-        call["id"] = delta.get("id") or call["id"]
-        call["name"] += function.get("name") or ""
-        call["arguments"] += function.get("arguments") or ""
-
-    def _finished_calls(self) -> list[dict[str, Any]]:
-        made: list[dict[str, Any]] = []
-        for number, index in enumerate(sorted(self._calls)):
-            call = self._calls[index]
-            try:
-                arguments: object = decode((call["arguments"] or "{}").encode("utf-8", "surrogatepass"))
-            except (ValueError, RecursionError) as error:
-                raise BadReplyError(
-                    f"the model called {call['name']!r} with arguments that are not JSON: {error}"
-                ) from error
-            if not isinstance(arguments, dict):
-                raise BadReplyError(f"the model called {call['name']!r} with arguments that are no object")
-            function: dict[str, Any] = {"index": number, "name": call["name"], "arguments": arguments}
-            made.append({"id": call["id"], "function": function} if call["id"] else {"function": function})
-        self._calls = {}
-        return made
-
     def _done_line(self) -> bytes:
-        calls = self._finished_calls()
+        calls = self._calls.taken_out()
         called = self._line(self._said("", "", calls), done=False) if calls else b""
         fields = self._done_fields()
         self.complete = True

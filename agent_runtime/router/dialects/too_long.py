@@ -30,6 +30,7 @@ _SAID: Final = tuple(
         r"input \((?P<prompt>\d+) tokens\) is too large to process.*batch size: (?P<context>\d+)",
         r"maximum context length is (?P<context>\d+) tokens.*?(?:requested|resulted in|has) (?P<prompt>\d+)",
         r"prompt \(length (?P<prompt>\d+)\) is longer than the maximum model length of (?P<context>\d+)",
+        r"passed (?P<prompt>\d+) input tokens.*?context length is only (?P<context>\d+) tokens",
         r"[Ii]nput length \((?P<prompt>\d+)\) exceeds model's maximum context length \((?P<context>\d+)\)",
         r"input length exceeds the context length",
         r"input exceeds maximum context length",

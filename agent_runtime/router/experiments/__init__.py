@@ -6,7 +6,7 @@ answered it, how long that took, what it cost and what was thought of it; never 
 
 from agent_runtime.router.experiments.draw import Assignment, assign, unit_of
 from agent_runtime.router.experiments.experiments import Experiments
-from agent_runtime.router.experiments.report import experiment_families
+from agent_runtime.router.experiments.report import experiment_families, trial_families
 from agent_runtime.router.experiments.tally import Outcome
 
-__all__ = ["Assignment", "Experiments", "Outcome", "assign", "experiment_families", "unit_of"]
+__all__ = ["Assignment", "Experiments", "Outcome", "assign", "experiment_families", "trial_families", "unit_of"]

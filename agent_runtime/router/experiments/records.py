@@ -2,7 +2,8 @@
 
 Workers add differences, never totals, so that it does not matter who writes when. ``totals`` holds all time,
 ``minutes`` each minute of the last weeks, ``spreads`` the histograms, and ``votes`` the last vote on each request, as
-long as it can be changed.
+long as it can be changed. The name of an experiment stands where these say ``alias``: an alias, and for a test that the
+contract declares also when it began, so that each begins with nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _MINUTES_KEPT: Final = 35 * 24 * 60
 _VOTES_KEPT: Final = 1_000_000
 _LABELS_SHOWN: Final = 20
 _BUSY_MS: Final = 5000
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _SUMS: Final = ", ".join(f"{column} REAL NOT NULL" for column in COLUMNS)
 _SCHEMA: Final = f"""
@@ -46,9 +47,11 @@ CREATE TABLE IF NOT EXISTS votes (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS votes_by_minute ON votes (minute);
 """
+_ADDED_TO: Final = ("totals", "minutes")
+"""Tables to which later releases have added sums, always at the end."""
 
 Arm = tuple[str, str]
-"""An alias and one of its models."""
+"""An experiment, or the alias that is one, and one of its models."""
 
 
 @dataclass(slots=True)
@@ -120,10 +123,12 @@ class Records:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
+        if version not in (0, 1, _VERSION):
             db.close()
             raise sqlite3.DatabaseError(f"it is of version {version}, and this router writes version {_VERSION}")
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        if version == 1:
+            _add_columns(db)
         return db
 
     def _shared_key(self) -> bytes:
@@ -141,7 +146,7 @@ class Records:
         Raises:
             sqlite3.Error: the disk is full, or the file is locked for longer than five seconds.
         """
-        with self._transaction():
+        with self.transaction():
             _add(self._db, batch.minutes.items())
             self._db.executemany(
                 "INSERT INTO spreads VALUES (?, ?, ?, ?, ?) "
@@ -161,7 +166,7 @@ class Records:
         Raises:
             sqlite3.Error: as for :meth:`write`.
         """
-        with self._transaction():
+        with self.transaction():
             found = self._db.execute("SELECT score FROM votes WHERE request_id = ?", (vote.request_id,)).fetchone()
             change = Tally(votes=1, score=vote.score, score_squared=vote.score**2)
             if found is not None:
@@ -183,7 +188,7 @@ class Records:
         """Everything but the minutes."""
         columns = ", ".join(COLUMNS)
         # One view of all tables, while others write.
-        with self._transaction("DEFERRED"):
+        with self.transaction("DEFERRED"):
             totals = self._db.execute(f"SELECT alias, arm, {columns} FROM totals").fetchall()  # noqa: S608
             spreads = self._db.execute("SELECT * FROM spreads").fetchall()
             labels = self._db.execute(
@@ -200,6 +205,16 @@ class Records:
             if len(known[alias, arm].labels) < _LABELS_SHOWN:
                 known[alias, arm].labels[label] = count
         return known
+
+    def sums(self, experiment: str) -> dict[str, Tally]:
+        """The sums of one experiment, by arm."""
+        columns = ", ".join(COLUMNS)
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT arm, {columns} FROM totals WHERE alias = ?",  # noqa: S608
+                (experiment,),
+            ).fetchall()
+        return {arm: _tally(values) for arm, *values in rows}
 
     def minutes(self, since_minute: int) -> dict[Arm, list[tuple[int, Tally]]]:
         """The minutes from this one on in which anything happened, in order, by arm."""
@@ -221,7 +236,7 @@ class Records:
         Raises:
             sqlite3.Error: as for :meth:`write`.
         """
-        with self._transaction():
+        with self.transaction():
             self._db.execute("DELETE FROM minutes WHERE minute < ?", (now_minute - _MINUTES_KEPT,))
             self._db.execute("DELETE FROM votes WHERE minute < ?", (now_minute - VOTE_SECONDS // 60,))
             beyond = self._db.execute(
@@ -231,16 +246,32 @@ class Records:
                 self._db.execute("DELETE FROM votes WHERE minute <= ?", beyond)
 
     @contextmanager
-    def _transaction(self, kind: str = "IMMEDIATE") -> Generator[None]:
+    def transaction(self, kind: str = "IMMEDIATE") -> Generator[sqlite3.Connection]:
+        """The open file: all that is done to it meanwhile is done at once, or not at all.
+
+        Raises:
+            sqlite3.Error: the file is locked for longer than five seconds.
+        """
         with self._lock:
             self._db.execute(f"BEGIN {kind}")
             try:
-                yield
+                yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Give a file of an earlier release the sums that it does not have yet."""
+    db.execute("BEGIN IMMEDIATE")
+    for table in _ADDED_TO:
+        there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for column in COLUMNS:
+            if column not in there:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {column} REAL NOT NULL DEFAULT 0")
+    db.execute("COMMIT")
 
 
 def _add(db: sqlite3.Connection, rows: Iterable[tuple[tuple[str, str, int], Tally]]) -> None:

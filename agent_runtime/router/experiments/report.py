@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from agent_runtime.router.experiments.records import Arm, Known
+from agent_runtime.router.experiments.records import Arm, Known, Records
 from agent_runtime.router.experiments.tally import Spread, Tally, quantile
+from agent_runtime.router.experiments.trials import Trial, Trials, history
 from agent_runtime.router.exposition import SECONDS, Family, Histogram, family, histograms
 
 _LABELS: Final = ("alias", "arm")
@@ -28,17 +29,26 @@ def experiment_report(
     aliases: Mapping[str, Mapping[str, float]],
     known: Mapping[Arm, Known],
     minutes: Mapping[Arm, Sequence[tuple[int, Tally]]] | None = None,
+    trials: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """All aliases that stand for several models, and those that once did, as plain JSON data.
+
+    A test that the contract declares stands under its alias; one that it no longer does under its name.
 
     Args:
         aliases: What the contract says now: alias -> model -> weight.
         known: What was recorded.
         minutes: What happened in single minutes since 1970, where that is wanted.
+        trials: What is told of the tests that the contract declares, by alias.
     """
-    weights = {alias: dict(arms) for alias, arms in aliases.items()}
-    for alias, arm in known:
-        weights.setdefault(alias, {}).setdefault(arm, 0.0)
+    told = trials or {}
+    names = {alias: alias if trial is None else trial["name"] for alias in aliases for trial in [told.get(alias)]}
+    weights = {alias: dict(told[alias]["weights"] if alias in told else arms) for alias, arms in aliases.items()}
+    shown = {name: alias for alias, name in names.items()}
+    for name, arm in known:
+        alias = shown.get(name, name)
+        if alias != name or alias not in told:
+            weights.setdefault(alias, {}).setdefault(arm, 0.0)
     return {
         "experiments": {
             alias: {
@@ -46,15 +56,60 @@ def experiment_report(
                 "arms": {
                     arm: _arm(
                         weight / (sum(arms.values()) or 1.0),
-                        known.get((alias, arm)) or Known(Tally(), Spread(), {}),
-                        None if minutes is None else minutes.get((alias, arm), ()),
+                        known.get((names.get(alias, alias), arm)) or Known(Tally(), Spread(), {}),
+                        None if minutes is None else minutes.get((names.get(alias, alias), arm), ()),
                     )
                     for arm, weight in arms.items()
                 },
+                **({"declared": told[alias]} if alias in told else {}),
             }
             for alias, arms in sorted(weights.items())
         }
     }
+
+
+def told_trials(
+    trials: Trials, records: Records, known: Mapping[Arm, Known], points: int
+) -> dict[str, Mapping[str, Any]]:
+    """What there is to tell of each test that the contract declares, by alias. Waits for the disk.
+
+    Args:
+        trials: The tests.
+        records: The records.
+        known: What was recorded.
+        points: At how many moments each test's effects are told.
+
+    Raises:
+        sqlite3.Error: the records cannot be read now.
+    """
+    told: dict[str, Mapping[str, Any]] = {}
+    minutes = records.minutes(0) if points and trials.declared else {}
+    for alias, trial in trials.declared.items():
+        own = {arm: minutes.get((trial.name, arm), []) for arm in trial.arms}
+        totals = {arm: found.total for (name, arm), found in known.items() if name == trial.name}
+        past = {"history": list(history(trial, totals, own, points))} if points else {}
+        told[alias] = {**trials.report(trial), **past}
+    return told
+
+
+def trial_families(trials: Mapping[str, Trial]) -> list[Family]:
+    """What is in force of the tests that the contract declares, for Prometheus; all workers say the same."""
+    weights = {(alias, arm): weight for alias, trial in trials.items() for arm, weight in trial.weights().items()}
+    ruled = {(alias, ruling.arm, ruling.kind): 1 for alias, trial in trials.items() for ruling in trial.rulings}
+    return [
+        family(
+            "paddock_experiment_weight",
+            "gauge",
+            "The weight of an arm that is in force.",
+            ((_labels(arm), weight) for arm, weight in weights.items()),
+        ),
+        family(
+            "paddock_experiment_ruling",
+            "gauge",
+            "1 for an arm that a guard stopped, or that was promoted.",
+            (((*_labels((alias, arm)), ("ruling", kind)), value) for (alias, arm, kind), value in ruled.items()),
+        ),
+    ]
 
 
 def experiment_families(counted: Mapping[Arm, tuple[Tally, Spread]]) -> list[Family]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field, fields
-from math import inf
+from math import inf, log
 from typing import Final
 
 from agent_runtime.router.exposition import SECONDS
@@ -14,6 +14,19 @@ BOUNDS: Final = (*SECONDS, inf)
 """Upper bounds of the histograms, in seconds."""
 
 _CLIENT_LEFT: Final = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """From when on an answer counts as slow."""
+
+    first_byte_seconds: float = inf
+    duration_seconds: float = inf
+
+
+NEVER: Final = Slow()
+_SHORTEST_SECONDS: Final = 1e-6
+"""A clock may not see the shortest times, and nothing has no logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +74,36 @@ class Tally:
     votes: int = 0
     score: float = 0.0
     score_squared: float = 0.0
+    # What arms are compared by. Requests that an arm answered in another's place are not in it: they were not drawn
+    # for it.
+    trials: int = 0
+    """Requests of its own whose clients stayed, those answered from the cache left out."""
+    trial_errors: int = 0
+    trial_usd: float = 0.0
+    trial_usd_squared: float = 0.0
+    log_durations: int = 0
+    """How many of them were answered: what the two sums below are over, natural logarithms of seconds."""
+    log_duration: float = 0.0
+    log_duration_squared: float = 0.0
+    slow_durations: int = 0
+    log_first_bytes: int = 0
+    log_first_byte: float = 0.0
+    log_first_byte_squared: float = 0.0
+    slow_first_bytes: int = 0
 
-    def count(self, outcome: Outcome, *, fallen_back: bool) -> None:
-        """Add one request."""
+    def count(self, outcome: Outcome, *, fallen_back: bool, slow: Slow = NEVER) -> None:
+        """Add one request.
+
+        Args:
+            outcome: How it ended.
+            fallen_back: Whether it was another arm's.
+            slow: From when on it counts as slow.
+        """
         self.requests += 1
-        self.fallbacks += fallen_back
+        if fallen_back:
+            self.fallbacks += 1
+        elif not outcome.cached and outcome.status != _CLIENT_LEFT:
+            self._count_trial(outcome, slow)
         if outcome.status == _CLIENT_LEFT:
             self.left += 1
         elif outcome.status >= 400:
@@ -75,25 +113,50 @@ class Tally:
         else:
             self._count_answer(outcome)
 
-    def _count_answer(self, outcome: Outcome) -> None:
-        self.answered += 1
-        self.duration_seconds += outcome.duration_seconds
-        self.duration_seconds_squared += outcome.duration_seconds**2
-        if outcome.first_byte_seconds is not None:
-            self.first_bytes += 1
-            self.first_byte_seconds += outcome.first_byte_seconds
-            self.first_byte_seconds_squared += outcome.first_byte_seconds**2
-        self.prompt_tokens += outcome.prompt_tokens
-        self.prompt_tokens_squared += outcome.prompt_tokens**2
-        self.completion_tokens += outcome.completion_tokens
-        self.completion_tokens_squared += outcome.completion_tokens**2
-        self.usd += outcome.usd
-        self.usd_squared += outcome.usd**2
+    def _count_trial(self, outcome: Outcome, slow: Slow) -> None:
+        self.trials += 1
+        if outcome.status >= 400:
+            self.trial_errors += 1
+            return
+        usd, duration, first = outcome.usd, outcome.duration_seconds, outcome.first_byte_seconds
+        self.trial_usd += usd
+        self.trial_usd_squared += usd * usd
+        self.log_durations += 1
+        logarithm = log(duration if duration > _SHORTEST_SECONDS else _SHORTEST_SECONDS)
+        self.log_duration += logarithm
+        self.log_duration_squared += logarithm * logarithm
+        if duration > slow.duration_seconds:
+            self.slow_durations += 1
+        if first is not None:
+            self.log_first_bytes += 1
+            logarithm = log(first if first > _SHORTEST_SECONDS else _SHORTEST_SECONDS)
+            self.log_first_byte += logarithm
+            self.log_first_byte_squared += logarithm * logarithm
+            if first > slow.first_byte_seconds:
+                self.slow_first_bytes += 1
 
-    def add(self, other: Tally) -> None:
-        """Add all that another one counted."""
+    def _count_answer(self, outcome: Outcome) -> None:
+        # Every answer passes here: x * x takes half as long as x**2.
+        duration, first, usd = outcome.duration_seconds, outcome.first_byte_seconds, outcome.usd
+        prompt, completion = outcome.prompt_tokens, outcome.completion_tokens
+        self.answered += 1
+        self.duration_seconds += duration
+        self.duration_seconds_squared += duration * duration
+        if first is not None:
+            self.first_bytes += 1
+            self.first_byte_seconds += first
+            self.first_byte_seconds_squared += first * first
+        self.prompt_tokens += prompt
+        self.prompt_tokens_squared += prompt * prompt
+        self.completion_tokens += completion
+        self.completion_tokens_squared += completion * completion
+        self.usd += usd
+        self.usd_squared += usd * usd
+
+    def add(self, other: Tally, times: int = 1) -> None:
+        """Add all that another one counted; with -1 take it away."""
         for name in COLUMNS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            setattr(self, name, getattr(self, name) + times * getattr(other, name))
 
     def row(self) -> tuple[float, ...]:
         """The values in the order of :data:`COLUMNS`."""

@@ -93,9 +93,9 @@ class Bookkeeper:
         nano_usd: int,
         duration_seconds: float,
         busy_seconds: float,
+        at: float,
     ) -> None:
         """Keep a charge: in the journal, or in memory where the journal is full because the ledger is down."""
-        at = self._clock()
         if self._journal.append(
             series,
             hold,
@@ -210,6 +210,8 @@ class Bookkeeper:
         now = self._clock()
         if self.problem is not None or force:
             await self.ledger.open()
+        # Those of now: what is released while this goes on may have charges that this does not take any more.
+        releases = list(self._releases)
         while self._journal.waiting:
             records = [(self._journal.series_of(record), record) for record in self._journal.read(MOST_RECORDS)]
             first = self._journal.head
@@ -219,7 +221,7 @@ class Bookkeeper:
             if taken == batch.upto:
                 self._on_taken(batch)
         await self._flush_overflow()
-        for hold_id in list(self._releases):
+        for hold_id in releases:
             await self.ledger.release(hold_id)
             self._releases.discard(hold_id)
         if force or not 0 <= self._next_beat - now <= _BEAT_SECONDS:

@@ -57,12 +57,23 @@ class Budgets:
                 found.append(Limit(tier_scope(tier), to_nano_usd(of_tier)))
         return tuple(found)
 
-    def exhausted(self, tier: str, key: str, priority: Priority, totals: Totals) -> Limit | None:
-        """The first limit of which nothing is left."""
+    def exhausted(
+        self, tier: str, key: str, priority: Priority, totals: Totals, leased_nano_usd: int = 0
+    ) -> Limit | None:
+        """The first limit of which nothing is left.
+
+        Args:
+            tier: where the money would be spent.
+            key: by whom.
+            priority: for what kind of request.
+            totals: what is spent and set aside.
+            leased_nano_usd: what of that is set aside for this key and has been spent on nothing yet.
+        """
         if tier == "local" and key not in self.keys:
             return None
         for limit in self.limits(tier, key, priority):
-            if totals.committed(limit.scope) >= limit.nano_usd:
+            unspent = leased_nano_usd if limit.scope == key_scope(key) else 0
+            if totals.committed(limit.scope) - unspent >= limit.nano_usd:
                 return limit
         return None
 

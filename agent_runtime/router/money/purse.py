@@ -15,7 +15,8 @@ from agent_runtime.router.money.bookkeeper import Bookkeeper
 from agent_runtime.router.money.budgets import BudgetError, Budgets, budget_error, describe
 from agent_runtime.router.money.charges import MEASURES, Charge, Series
 from agent_runtime.router.money.journal import DEFAULT_RECORDS
-from agent_runtime.router.money.ledger import Batch, Hold, Ledger, LedgerError
+from agent_runtime.router.money.leases import Lease, Leases, lease_nano_usd
+from agent_runtime.router.money.ledger import Batch, Hold, Ledger, LedgerError, Limit
 from agent_runtime.router.money.metrics import MoneyMetrics, Spending
 from agent_runtime.router.money.months import day_number, day_text, instant_text, to_usd
 from agent_runtime.router.money.price_list import PriceList
@@ -37,12 +38,14 @@ _REMEMBERED_DAYS: Final = 7
 class Reservation:
     """Money set aside for one attempt at a request. Hand it to ``settle`` or ``release``, whatever happens."""
 
-    hold: bytes
+    hold: bytes | None
+    """Its own hold in the ledger; None where it draws on a lease."""
     nano_usd: int
     """The most that the attempt was taken to cost."""
     price: Price
     most_tokens: int
     """The most tokens of prompt and answer that this stands for."""
+    lease: Lease | None = None
 
     @property
     def usd(self) -> float:
@@ -53,7 +56,7 @@ class Reservation:
 class Purse:
     """Prices, budgets and the ledger of one worker. It lives in one event loop.
 
-    ``update``, ``refusal``, ``must_reserve``, ``settle``, ``release`` and ``tick`` are quick and never wait;
+    ``update``, ``refusal``, ``must_reserve``, ``draw``, ``settle``, ``release`` and ``tick`` are quick and never wait;
     ``settle`` and ``release`` never raise.
     """
 
@@ -78,6 +81,7 @@ class Purse:
         self._budgets = Budgets(None, {})
         self._list = PriceList()
         self._metrics = MoneyMetrics()
+        self._leases = Leases(self._books)
         self._holds = 0
 
     async def open(self) -> None:
@@ -89,11 +93,14 @@ class Purse:
     async def close(self) -> None:
         """End; what the ledger cannot take stays in the journal for whoever comes next."""
         await self._list.close()
+        self._leases.close_all()
         await self._books.close()
 
     def update(self, contract: FleetContract) -> None:
         """Take a contract's budgets and prices in. What is reserved stays so, at the price it was reserved at."""
-        self._budgets = Budgets.of(contract)
+        before, self._budgets = self._budgets, Budgets.of(contract)
+        if self._budgets.keys != before.keys:
+            self._leases.close_all()
         self._list.update(contract)
 
     def price(self, tier: str, model: str) -> Price | None:
@@ -111,7 +118,8 @@ class Purse:
             priority: of the request.
             model: also ask whether there is a price of this one.
         """
-        limit = self._budgets.exhausted(tier, key, priority, self._books.totals)
+        leased = self._leases.left_nano_usd(key)
+        limit = self._budgets.exhausted(tier, key, priority, self._books.totals, leased)
         if limit is not None:
             return describe(limit, self._clock())
         if tier == "local":
@@ -125,13 +133,31 @@ class Purse:
     def error(self, tier: Tier, key: str, priority: Priority = "normal", model: str | None = None) -> BudgetError:
         """What to answer where :meth:`refusal` refused the last tier that there was."""
         reason = self.refusal(tier, key, priority, model) or "there is too little left of a budget"
-        if self._budgets.exhausted(tier, key, priority, self._books.totals) is not None:
+        leased = self._leases.left_nano_usd(key)
+        if self._budgets.exhausted(tier, key, priority, self._books.totals, leased) is not None:
             return budget_error(reason, self._clock())
         return _unavailable(reason, "ledger_unavailable" if self._books.problem is not None else "price_unknown")
 
     def must_reserve(self, tier: Tier, key: str) -> bool:
         """Whether money must be set aside before a request is sent: paid tiers, and keys with a budget."""
         return tier != "local" or (key in self._budgets.keys and self._books.problem is None)
+
+    def draw(
+        self, *, key: str, model: str, prompt_bytes: int, max_tokens: int | None, choices: int = 1
+    ) -> Reservation | None:
+        """Set aside what an attempt on an own model can cost, if a lease of the key's has so much left.
+
+        It is :meth:`reserve` for nearly every request of a key with a budget, without the wait; the arguments are the
+        same. None: ask there.
+        """
+        price, entry = self._list.prices.get(("local", model)), self._list.entries.get(("local", model))
+        if price is None or entry is None:
+            return None
+        most_prompt = most_prompt_tokens(prompt_bytes, entry.context_length)
+        most_completion = most_completion_tokens(max_tokens, entry.context_length, choices)
+        nano_usd = price.highest().cost_nano_usd(most_prompt, most_completion)
+        lease = self._leases.draw(key, nano_usd, self._clock())
+        return None if lease is None else Reservation(None, nano_usd, price, most_prompt + most_completion, lease)
 
     async def reserve(
         self,
@@ -172,21 +198,24 @@ class Purse:
             raise _unavailable(self._list.missing(tier, model), "price_unknown")
         most_prompt = most_prompt_tokens(prompt_bytes, entry.context_length)
         most_completion = most_completion_tokens(max_tokens, entry.context_length, choices)
-        self._holds += 1
-        now = self._clock()
-        hold = Hold(
-            id=f"{self._books.owner[:16]}{self._holds:016x}",
-            owner=self._books.owner,
-            day=day_text(day_number(now)),
-            series=Series(key, tier, model),
-            nano_usd=price.highest().cost_nano_usd(most_prompt, most_completion),
-            limits=self._budgets.limits(tier, key, priority),
-            at=now,
-        )
+        now, most_tokens = self._clock(), most_prompt + most_completion
+        nano_usd = price.highest().cost_nano_usd(most_prompt, most_completion)
+        series, limits = Series(key, tier, model), self._budgets.limits(tier, key, priority)
+        try:
+            size = lease_nano_usd(limits, nano_usd) if tier == "local" else 0
+            if size and await self._leases.have(key, nano_usd, lambda: self._hold(series, size, limits, now)):
+                lease = self._leases.draw(key, nano_usd, now)
+                if lease is not None:
+                    return Reservation(None, nano_usd, price, most_tokens, lease)
+        except LedgerError:
+            return None
+        hold = self._hold(series, nano_usd, limits, now)
         try:
             refused = await self._books.reserve(hold)
             if refused is not None:
-                # What has ended may still be set aside in full: it is settled, and the question put again.
+                # What has ended may still be set aside in full, and a lease for nobody: that is settled and given
+                # back, and the question put again.
+                self._leases.close(key)
                 await self._books.catch_up()
                 refused = await self._books.reserve(hold)
         except asyncio.CancelledError:
@@ -200,7 +229,19 @@ class Purse:
         if refused is not None:
             self._metrics.refused(tier)
             raise budget_error(describe(refused.limit, now), now)
-        return Reservation(bytes.fromhex(hold.id), hold.nano_usd, price, most_prompt + most_completion)
+        return Reservation(bytes.fromhex(hold.id), nano_usd, price, most_tokens)
+
+    def _hold(self, series: Series, nano_usd: int, limits: tuple[Limit, ...], now: float) -> Hold:
+        self._holds += 1
+        return Hold(
+            id=f"{self._books.owner[:16]}{self._holds:016x}",
+            owner=self._books.owner,
+            day=day_text(day_number(now)),
+            series=series,
+            nano_usd=nano_usd,
+            limits=limits,
+            at=now,
+        )
 
     def settle(self, reservation: Reservation | None, charge: Charge) -> float:
         """Book an attempt that has ended, and give what it cost in US dollars. A charge is booked once.
@@ -223,12 +264,12 @@ class Purse:
             prompt, completion = min(prompt, _MOST_TOKENS), min(completion, _MOST_TOKENS)
         cached = min(charge.cached_tokens, prompt)
         tier, model = charge.tier, charge.model
+        now, lease = self._clock(), None
         if reservation is None:
             price = self._list.prices.get((tier, model), FREE)
             hold = None
         else:
-            price = reservation.price
-            hold = reservation.hold
+            price, hold, lease = reservation.price, reservation.hold, reservation.lease
         nano_usd = 0 if price is FREE else price.cost_nano_usd(prompt, completion, cached)
         try:
             self._books.book(
@@ -241,20 +282,28 @@ class Purse:
                 nano_usd,
                 charge.duration_seconds,
                 charge.busy_seconds,
+                now if lease is None or now < lease.until else lease.at,
             )
         except Exception as error:  # a request's end is no place to fail: it is counted, and seen in the metrics
             self._books.lost += 1
             self._books.journal_problem = f"a charge could not be kept: {error!r}"
+        if reservation is not None and lease is not None:
+            self._leases.give_back(lease, reservation.nano_usd - nano_usd)
         return nano_usd / 1e9
 
     def release(self, reservation: Reservation | None) -> None:
         """Give back what was set aside for an attempt that was never made."""
-        if reservation is not None:
+        if reservation is None:
+            return
+        if reservation.lease is not None:
+            self._leases.give_back(reservation.lease, reservation.nano_usd)
+        elif reservation.hold is not None:
             self._books.release(reservation.hold.hex())
 
     def tick(self) -> None:
         """Carry on, beside the requests: to be called several times a second, from the event loop."""
         self._list.tick()
+        self._leases.tick(self._clock())
         self._books.tick()
 
     @property

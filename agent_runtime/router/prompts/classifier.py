@@ -25,8 +25,13 @@ class Classifier:
     """
 
     def __init__(self, rules: PrivacySpec) -> None:
+        self.slow = rules.presidio
         self._all_private = rules.default == "private"
         self._privacy = Privacy(rules)
+
+    def prepare(self) -> None:
+        """Load Presidio, if the rules ask for it: seconds, which the first prompt would wait for otherwise."""
+        self._privacy.prepare()
 
     def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         """Judge a request. Never fails, whatever the body is.

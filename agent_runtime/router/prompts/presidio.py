@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, cast
@@ -50,7 +51,7 @@ def demand_presidio() -> None:
 
 
 class Presidio:
-    """Presidio's analyzer, loaded once: that takes seconds and hundreds of megabytes.
+    """Presidio's analyzer, loaded once: that takes seconds and hundreds of megabytes. It is for threads.
 
     Raises:
         BadInputError: Presidio, or the language model that it needs, is not installed.
@@ -58,11 +59,19 @@ class Presidio:
 
     def __init__(self) -> None:
         demand_presidio()
-        module: Any = import_module("presidio_analyzer")
-        self._engine: Any = module.AnalyzerEngine()
+        self._loading = threading.Lock()
+        self._engine: Any = None
+
+    def load(self) -> None:
+        """Load it, if that has not been done."""
+        with self._loading:
+            if self._engine is None:
+                module: Any = import_module("presidio_analyzer")
+                self._engine = module.AnalyzerEngine()
 
     def finds(self, text: str) -> bool:
         """Whether Presidio sees something of a person's."""
+        self.load()
         for start in range(0, len(text), _MAX_CHARACTERS):
             found = cast(
                 "list[object]",

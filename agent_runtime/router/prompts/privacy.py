@@ -75,6 +75,11 @@ class Privacy:
         self._own = {name: _own_pattern(name, expression) for name, expression in rules.patterns.items()}
         self._presidio = Presidio() if rules.presidio else None
 
+    def prepare(self) -> None:
+        """Load Presidio, if the rules ask for it."""
+        if self._presidio is not None:
+            self._presidio.load()
+
     def reasons(self, text: str) -> list[str]:
         """What is private in a text, a line for each detector that found something. Empty: nothing is."""
         found: dict[str, None] = {}

@@ -154,7 +154,7 @@ def _loader(model: KubernetesModel, name: str, loading: Loading) -> dict[str, An
 def _shared_memory_volume(model: KubernetesModel) -> list[dict[str, Any]]:
     if model.engine != "vllm":
         return []
-    return [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": model.vllm["shared_memory"]}}]
+    return [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": model.vllm.shared_memory}}]
 
 
 def _shared_memory_mount(model: KubernetesModel) -> list[dict[str, Any]]:

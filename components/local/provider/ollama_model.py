@@ -22,6 +22,10 @@ FIELDS = {
     "template": Field("string"),
     "stop": Field("strings"),
     "parameters": Field("map"),
+    "base": Field("string"),
+    "baseDigest": Field("string"),
+    "adapterFile": Field("string"),
+    "adapterSha256": Field("string"),
     "warm": Field("boolean", default=False, compared=False),
 }
 _DIFF_SECONDS = 1.0
@@ -43,6 +47,8 @@ class OllamaModelType:
             failures.append(Failure("fromFile", f"is {path!r}, which is not absolute"))
         if isinstance(digest, str):
             inputs["fromFileSha256"] = digest.lower()
+        if len({key in inputs for key in ("base", "adapterFile", "adapterSha256")}) > 1:
+            failures.append(Failure("adapterFile", "goes with base and adapterSha256: give all of them, or none"))
         return inputs, failures
 
     def preview(self, inputs: Properties, state: Properties | None) -> Properties:  # noqa: ARG002
@@ -110,7 +116,10 @@ def definition(inputs: Mapping[str, Any]) -> dict[str, Any]:
         body["parameters"] = parameters
     if inputs.get("template"):
         body["template"] = inputs["template"]
-    if "files" not in body and (body or _tag(inputs) != inputs["model"]):
+    if "adapterFile" in inputs:
+        body["adapters"] = {Path(inputs["adapterFile"]).name: f"sha256:{inputs['adapterSha256']}"}
+        body["from"] = inputs["base"]
+    elif "files" not in body and (body or _tag(inputs) != inputs["model"]):
         body["from"] = _tag(inputs)
     return body
 
@@ -121,6 +130,8 @@ def _provide(inputs: Properties, session: Session) -> Properties:
     body = definition(_with_hash(inputs, session))
     if "files" in body:
         api.upload(Path(inputs["fromFile"]), next(iter(body["files"].values())))
+    elif "adapters" in body:
+        api.upload(Path(inputs["adapterFile"]), next(iter(body["adapters"].values())))
     else:
         api.pull(_tag(inputs))
     if body:

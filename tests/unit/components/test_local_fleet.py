@@ -14,7 +14,6 @@ import components.local.fleet as local_fleet
 from components.fleet import Fleet
 from components.local.plan import LocalFacts
 from fleet_spec.contract import FleetContract
-from fleet_spec.errors import SpecError
 from fleet_spec.loading import load_spec
 from tests.mock_engine import Run, run_program
 
@@ -131,11 +130,6 @@ def test_a_change_to_one_model_leaves_the_others_processes_as_they_are() -> None
 def test_a_preview_works_before_any_port_is_known() -> None:
     run = build(two_models(), preview=True)
     assert set(run.of_type(PROCESS)) == {"assistant-0", "assistant-1", "big-0", "router"}
-
-
-def test_a_target_that_is_not_built_is_refused() -> None:
-    with pytest.raises(SpecError, match="docker"):
-        build({"target": "docker", "models": {"m": "llama3.1:8b"}})
 
 
 def test_the_programs_own_page_builds_the_shipped_dev_stack() -> None:

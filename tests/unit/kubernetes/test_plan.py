@@ -61,7 +61,7 @@ def gpu_model(pool: dict[str, Any] | None = None, **settings: Any) -> dict[str, 
         (model(engine="llamacpp"), "models.m.engine", "llamacpp", "ollama"),
         (model(engine="vllm"), "models.m.gpu", "missing", "GPU type"),
         (model(quantization="bitsandbytes"), "models.m.quantization", "Ollama", "vllm"),
-        (model(adapters={"a": "org/a"}), "models.m.adapters.a", "not served", "remove"),
+        (model(adapters={"a": "org/a"}), "models.m.adapters.a", "serves no adapters", "vLLM"),
         (
             model(resources={"requests": {"memory": "8Gi"}, "limits": {"memory": "4Gi"}}),
             "models.m.resources.requests.memory",

@@ -57,6 +57,10 @@ def test_so_are_the_others():
             template="f",
             stop=["g"],
             parameters={"num_ctx": 1},
+            base="h",
+            base_digest="i",
+            adapter_file="/j",
+            adapter_sha256="k",
             warm=True,
         )
 

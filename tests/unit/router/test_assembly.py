@@ -83,6 +83,38 @@ def test_nothing_is_lost_where_neighbours_are_joined(pieces: list[Any], separato
     assert (choice.get("logprobs") or {"content": []})["content"] == [found for *_, found in pieces if found]
 
 
+def call(index: int, arguments: str, **function: str) -> dict[str, Any]:
+    named = {"id": f"call_{index}", "type": "function"} if function else {}
+    return {"index": index, **named, "function": {**function, "arguments": arguments}}
+
+
+@pytest.mark.parametrize("said", ["", "Let me look."])
+def test_calls_of_tools_are_put_together_too(said: str) -> None:
+    assembly = Assembly(CHAT)
+    assembly.feed(
+        sse(
+            chunk(role="assistant", content=None),
+            *([chunk(content=said)] if said else []),
+            chunk(tool_calls=[call(0, "", name="look_up")]),
+            chunk(tool_calls=[call(0, '{"city": "東')]),
+            chunk(tool_calls=[call(0, '京"}'), call(1, "{}", name="now")]),
+            openai_end("tool_calls"),
+            openai_usage(),
+            b"[DONE]",
+        )
+    )
+    choice = json.loads(assembly.body())["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": said or None,
+        "tool_calls": [
+            {"type": "function", "function": {"name": "look_up", "arguments": '{"city": "東京"}'}, "id": "call_0"},
+            {"type": "function", "function": {"name": "now", "arguments": "{}"}, "id": "call_1"},
+        ],
+    }
+
+
 def test_a_completion_is_text() -> None:
     assembly = Assembly("/v1/completions")
     choice = {"index": 0, "logprobs": None, "finish_reason": None}
@@ -108,7 +140,7 @@ def test_an_error_in_the_stream_is_raised() -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"n": 2}, {"tools": []}, {"response_format": {"type": "json_object"}}, {"timings_per_token": True}],
+    [{"n": 2}, {"functions": []}, {"timings_per_token": True}],
 )
 def test_what_a_stream_would_not_say_alike_is_asked_for_whole(more: dict[str, Any]) -> None:
     assert asked_in_pieces("llamacpp", CHAT, {"messages": [HELLO], **more}) is None

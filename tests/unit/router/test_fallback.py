@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_runtime.router.balancing.retry_budget import RetryBudget
+from agent_runtime.router.fleet_state import Replica
 from tests.unit.router.rig import QUICK, Script, Talk, contract, eventually, openai_chunk, openai_whole, running, sse
 from tests.unit.router.tiers import SECRET, tiered
 
@@ -38,6 +40,12 @@ async def hangs_up(talk: Talk) -> None:
 async def breaks_off(talk: Talk) -> None:
     await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
     await talk.hang_up()
+
+
+def stays_open(replica: Replica) -> None:
+    """The breaker is open, and does not half-open by itself as long as the test lasts."""
+    assert replica.breaker.open_until is not None
+    replica.breaker.open_until += 3600
 
 
 async def test_a_tier_is_asked_by_its_own_name_path_and_key(tmp_path: Path) -> None:
@@ -130,7 +138,10 @@ async def test_a_tier_that_fails_again_and_again_is_left_alone_and_comes_back(tm
 
     async with tiered(tmp_path, local=says("local"), routing=CLOUD_FIRST, cloud=sick) as (rig, engines):
         replica = rig.router.fleet.tiers["cloud"].models["m"].replicas[0]
-        for _ in range(8):
+        for _ in range(5):
+            assert "local" in (await rig.completion()).text
+        stays_open(replica)
+        for _ in range(3):
             assert "local" in (await rig.completion()).text
         assert len(engines["cloud"].asked) == 5
         assert rig.events("breaker_open")[0]["problem"].endswith("answered 500")
@@ -173,10 +184,13 @@ async def test_what_the_client_has_seen_a_part_of_is_not_begun_again(tmp_path: P
         assert engines["local"].asked == []
 
 
-async def test_a_sick_fleet_is_not_asked_twice_as_much(tmp_path: Path) -> None:
+async def test_a_sick_fleet_is_not_asked_twice_as_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path, refuses("503 Service Unavailable"), says("Hi")) as rig:
-        model = rig.router.fleet.models["m"]
-        while model.retries.may_retry(rig.router.loop.time()):
+        model, now = rig.router.fleet.models["m"], rig.router.loop.time()
+        may_retry = RetryBudget.may_retry
+        # With time, more retries come: here none passes, however long the requests take.
+        monkeypatch.setattr(RetryBudget, "may_retry", lambda budget, _now: may_retry(budget, now))
+        while model.retries.may_retry(now):
             pass
         statuses = [(await rig.completion()).status_code for _ in range(8)]
         # Every fifth of these requests may be tried again.
@@ -203,7 +217,12 @@ async def test_requests_in_flight_are_counted_where_they_are(tmp_path: Path) -> 
 
 async def test_an_answer_of_one_of_several_replicas_that_always_fails_is_not_asked_for_any_more(tmp_path: Path) -> None:
     async with running(tmp_path, refuses("500 Oh"), says("Hi")) as rig:
-        statuses = [(await rig.completion()).status_code for _ in range(20)]
+        sick = rig.router.fleet.models["m"].replicas[0]
+        statuses: list[int] = []
+        while statuses.count(500) < 5:
+            statuses.append((await rig.completion()).status_code)
+        stays_open(sick)
+        statuses += [(await rig.completion()).status_code for _ in range(8)]
         assert statuses.count(500) == 5
         assert len(rig.engines[0].asked) == 5
 
@@ -219,8 +238,9 @@ async def test_silence_again_and_again_opens_the_breaker_although_slow_is_not_de
 
     limits = replace(QUICK, first_byte_seconds=0.1)
     async with running(tmp_path, silent, limits=limits) as rig:
-        statuses = [(await rig.completion()).status_code for _ in range(6)]
-        assert statuses == [504] * 5 + [503]
+        assert [(await rig.completion()).status_code for _ in range(5)] == [504] * 5
+        stays_open(rig.router.fleet.models["m"].replicas[0])
+        assert (await rig.completion()).status_code == 503
         assert rig.events("endpoint_down") == []
 
 

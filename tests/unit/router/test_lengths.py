@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.router.dialects.lengths import choices
+from agent_runtime.router.dialects.lengths import choices, longest_answer_tokens
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,26 @@ from agent_runtime.router.dialects.lengths import choices
 )
 def test_an_answer_has_a_choice_for_each_prompt_and_each_n(body: dict[str, Any], expected: int) -> None:
     assert choices(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, None),
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 6, "max_tokens": 5}, 6),
+        ({"max_output_tokens": 7}, 7),
+        ({"max_tokens": 0}, None),
+        ({"max_tokens": True}, None),
+        ({"options": {"num_predict": 8}}, None),
+    ],
+)
+def test_openais_requests_say_in_several_words_how_long_an_answer_may_be(
+    body: dict[str, Any], expected: int | None
+) -> None:
+    assert longest_answer_tokens("openai", body) == expected
+
+
+@pytest.mark.parametrize(("predict", "expected"), [(8, 8), (-1, None), (-2, None), ("8", None)])
+def test_ollamas_say_it_in_their_options(predict: object, expected: int | None) -> None:
+    assert longest_answer_tokens("ollama", {"options": {"num_predict": predict}}) == expected

@@ -28,6 +28,11 @@ class Fixed:
         self.seen = Classification(private, complex_, ("as told",))
         self.asked = 0
 
+    slow = False
+
+    def prepare(self) -> None:
+        """It is always ready."""
+
     def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         self.asked += 1
         return self.seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,19 @@ import httpx
 import pytest
 
 from agent_runtime.router import endpoint_state
-from tests.unit.router.rig import HELLO, Rig, ScriptedEngine, Talk, contract, eventually, openai_whole, running
+from tests.unit.router.rig import (
+    HELLO,
+    QUICK,
+    Rig,
+    ScriptedEngine,
+    Talk,
+    contract,
+    eventually,
+    openai_chunk,
+    openai_whole,
+    running,
+    sse,
+)
 from tests.unit.router.tiers import tiered
 
 pytestmark = pytest.mark.unit
@@ -124,9 +137,10 @@ async def test_a_full_line_takes_no_more(tmp_path: Path) -> None:
 async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
     gate = Gate()
     async with running(tmp_path, gate) as rig:
-        await limit(rig, waitSeconds=0.2)
         task = ask(rig, "a")
         await eventually(lambda: rig.engine.asked)
+        # From here on: how long it takes until the first has its place does not matter.
+        await limit(rig, waitSeconds=0.2)
         reply = await ask(rig, "b")
         assert reply.status_code == 503
         assert reply.json()["error"]["message"] == "model 'm' had no room in time"
@@ -183,6 +197,83 @@ async def test_where_the_line_is_full_the_next_tier_answers(tmp_path: Path) -> N
             gate.tickets.release()
         await asyncio.gather(*tasks)
         assert len(engines["local"].asked) == 2
+
+
+async def test_a_fallback_goes_where_there_is_room_and_waits_only_where_there_is_none(tmp_path: Path) -> None:
+    gate = Gate()
+
+    async def breaks_down(talk: Talk) -> None:
+        await talk.reply({"error": {"message": "no"}}, status="500 Internal Server Error")
+
+    routing = {"routine": ["cloud", "local", "commercial"], "queue": {"maxActivePerSlot": 1}}
+    async with tiered(tmp_path, local=gate, routing=routing, cloud=breaks_down, commercial=whole) as (rig, engines):
+        busy = ask(rig, "a", **{"X-Paddock-Tier": "local"})
+        await eventually(lambda: engines["local"].asked)
+        # The next in the order is busy, and the one after it is not.
+        assert (await ask(rig, "b")).headers["x-paddock-tier"] == "commercial"
+        engines["commercial"].script = breaks_down
+        # Now nobody else answers: it is worth waiting for.
+        waits = ask(rig, "c")
+        await waiting(rig, 1)
+        gate.tickets.release()
+        gate.tickets.release()
+        assert (await waits).headers["x-paddock-tier"] == "local"
+        assert (await busy).status_code == 200
+
+
+# The end
+
+
+async def raw_ask(rig: Rig, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    body = json.dumps({"model": "m", "messages": [HELLO]}).encode()
+    reader, writer = await rig.connect()
+    writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)) + body)
+    return reader, writer
+
+
+async def test_who_waits_when_the_router_is_to_end_is_told_so_in_its_own_words(tmp_path: Path) -> None:
+    gate = Gate()
+    async with running(tmp_path, gate) as rig:
+        await limit(rig)
+        busy = ask(rig, "a")
+        await eventually(lambda: rig.engine.asked)
+        asked = [await raw_ask(rig, path) for path in ("/v1/chat/completions", "/api/chat")]
+        await waiting(rig, 2)
+        drained = asyncio.ensure_future(rig.router.drain())
+        openai, ollama = [await asyncio.wait_for(reader.read(), 5) for reader, _ in asked]
+        for said in (openai, ollama):
+            assert said.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 1\r\n" in said
+            assert b"Connection: close\r\n" in said
+        assert json.loads(openai.partition(b"\r\n\r\n")[2])["error"]["code"] == "shutting_down"
+        assert json.loads(ollama.partition(b"\r\n\r\n")[2])["error"] == "the router is shutting down; ask again"
+        gate.tickets.release()
+        reply = await busy
+        assert reply.status_code == 200
+        assert reply.headers["connection"] == "close"
+        assert await drained
+        for _, writer in asked:
+            writer.close()
+
+
+async def test_who_has_no_answer_when_time_is_up_is_told_so_too(tmp_path: Path) -> None:
+    async def hesitates(talk: Talk) -> None:
+        if talk.asked.json.get("stream"):
+            await talk.begin()
+            await talk.chunk(sse(openai_chunk(content="Hi")))
+        await talk.client_left.wait()
+
+    async with running(tmp_path, hesitates, limits=replace(QUICK, drain_seconds=0.1)) as rig:
+        silent = ask(rig, "a")
+        async with rig.client.stream(
+            "POST", "/v1/chat/completions", json={"model": "m", "messages": [HELLO], "stream": True}
+        ) as talks:
+            pieces = talks.aiter_raw()
+            assert b"Hi" in await anext(pieces)
+            await eventually(lambda: len(rig.engine.asked) == 2)
+            assert not await rig.router.drain()
+            assert b"the router is shutting down" in b"".join([piece async for piece in pieces])
+        assert (await silent).status_code == 503
 
 
 # Sleeping models

@@ -19,6 +19,11 @@ SECRET = "-".join(("tier", "key", "of", "a", "test"))
 class Routine:
     """A classifier to which every prompt is public and routine."""
 
+    slow = False
+
+    def prepare(self) -> None:
+        """It is always ready."""
+
     def classify(self, dialect: Dialect, body: Mapping[str, Any], *, declared_public: bool = False) -> Classification:
         return Classification(private=False, complex=False, reasons=())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.engines.ollama import server_environment
 from components.kubernetes.manifests.engines.engine import STORE, Engine, Loading
 from components.kubernetes.manifests.pods import HOME
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
@@ -14,7 +15,7 @@ _LOOPBACK = f"127.0.0.1:{PORT}"
 # The server of the init container is its own: the pod's is not there yet. `show` answers only where the model is
 # whole, so a store that has it is left alone and nothing is asked of the network. Progress comes with terminal
 # sequences, one line over the other; they are taken out, and a line is written when its text changes.
-_LOAD = r"""set -euo pipefail
+LOAD_SCRIPT = r"""set -euo pipefail
 say() { echo "paddock: $*"; }
 ollama serve >"$HOME/server.log" 2>&1 &
 server=$!
@@ -73,16 +74,18 @@ def _environment(plan: KubernetesPlan, model: KubernetesModel) -> dict[str, Any]
     return {
         **_store_environment(model),
         "OLLAMA_HOST": f"0.0.0.0:{PORT}",
-        "OLLAMA_KEEP_ALIVE": model.keep_alive,
-        "OLLAMA_NUM_PARALLEL": str(model.parallel),
-        "OLLAMA_CONTEXT_LENGTH": str(model.context_length),
-        "OLLAMA_MAX_LOADED_MODELS": "1",
+        **server_environment(
+            keep_alive=model.keep_alive,
+            parallel=model.parallel,
+            context_length=model.context_length,
+            serving=model.serving,
+        ),
     }
 
 
 def _loading(plan: KubernetesPlan, model: KubernetesModel) -> Loading:
     del plan
-    return Loading(["/bin/bash", "-c", _LOAD], {**_store_environment(model), "OLLAMA_HOST": _LOOPBACK})
+    return Loading(["/bin/bash", "-c", LOAD_SCRIPT], {**_store_environment(model), "OLLAMA_HOST": _LOOPBACK})
 
 
 def _waiting(plan: KubernetesPlan, model: KubernetesModel) -> Loading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.engines.vllm import serve_command
 from components.kubernetes.manifests.engines.engine import STORE, Engine, Loading
 from components.kubernetes.manifests.pods import HOME, secret_value
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
@@ -13,77 +14,71 @@ _MARKER = f"{STORE}/.paddock-complete"
 
 # A file that is there and whole is not fetched again: the hub's library compares size and hash. The marker, written
 # last, tells waiting replicas and later starts that everything is there, without a question to the hub.
-_LOAD = f"""\
-import fnmatch, os, pathlib, sys
+LOAD_SCRIPT = f"""\
+import fnmatch, os, pathlib
 from huggingface_hub import HfApi, hf_hub_download
-repository = os.environ["PADDOCK_MODEL"]
-marker = pathlib.Path("{_MARKER}-" + repository.replace("/", "--"))
-if marker.exists():
-    print(f"paddock: {{repository}} is in the store already", flush=True)
-    sys.exit(0)
 token = os.environ.get("HF_TOKEN") or None
-info = HfApi(token=token).model_info(repository, files_metadata=True)
-files = [one for one in info.siblings if not any(
-    fnmatch.fnmatch(one.rfilename, pattern) for pattern in ("original/*", "*.pth", "*.gguf", "*.onnx", "onnx/*"))]
-if any(one.rfilename.endswith(".safetensors") for one in files):
-    files = [one for one in files if not one.rfilename.endswith(".bin")]
-total = sum(one.size or 0 for one in files)
-print(f"paddock: fetching {{repository}} at {{info.sha}}: {{len(files)}} files, {{total / 1e9:.1f}} GB", flush=True)
-done = 0
-for number, one in enumerate(files, start=1):
-    hf_hub_download(repository, one.rfilename, revision=info.sha, token=token)
-    done += one.size or 0
-    print(f"paddock: {{number}} of {{len(files)}} files, {{done / 1e9:.1f}} of {{total / 1e9:.1f}} GB, "
-          f"{{one.rfilename}}", flush=True)
-# The server runs offline and asks for the branch's name.
-hf_hub_download(repository, "config.json", token=token)
-marker.write_text(info.sha)
-print(f"paddock: {{repository}} is in the store, checked", flush=True)
+def fetch(repository, config):
+    marker = pathlib.Path("{_MARKER}-" + repository.replace("/", "--"))
+    if marker.exists():
+        print(f"paddock: {{repository}} is in the store already", flush=True)
+        return
+    info = HfApi(token=token).model_info(repository, files_metadata=True)
+    files = [one for one in info.siblings if not any(
+        fnmatch.fnmatch(one.rfilename, pattern) for pattern in ("original/*", "*.pth", "*.gguf", "*.onnx", "onnx/*"))]
+    if any(one.rfilename.endswith(".safetensors") for one in files):
+        files = [one for one in files if not one.rfilename.endswith(".bin")]
+    total = sum(one.size or 0 for one in files)
+    print(f"paddock: fetching {{repository}} at {{info.sha}}: {{len(files)}} files, {{total / 1e9:.1f}} GB", flush=True)
+    done = 0
+    for number, one in enumerate(files, start=1):
+        hf_hub_download(repository, one.rfilename, revision=info.sha, token=token)
+        done += one.size or 0
+        print(f"paddock: {{number}} of {{len(files)}} files, {{done / 1e9:.1f}} of {{total / 1e9:.1f}} GB, "
+              f"{{one.rfilename}}", flush=True)
+    # The server runs offline and asks for the branch's name.
+    hf_hub_download(repository, config, token=token)
+    marker.write_text(info.sha)
+    print(f"paddock: {{repository}} is in the store, checked", flush=True)
+fetch(os.environ["PADDOCK_MODEL"], "config.json")
+for adapter in os.environ.get("PADDOCK_ADAPTERS", "").split():
+    fetch(adapter, "adapter_config.json")
 """
 
 _WAIT = f"""\
 import os, pathlib, sys, time
-repository = os.environ["PADDOCK_MODEL"]
-marker = pathlib.Path("{_MARKER}-" + repository.replace("/", "--"))
+repositories = [os.environ["PADDOCK_MODEL"], *os.environ.get("PADDOCK_ADAPTERS", "").split()]
 limit = int(os.environ["PADDOCK_WAIT_SECONDS"])
 for waited in range(0, limit, 5):
-    if marker.exists():
-        print(f"paddock: {{repository}} is in the store", flush=True)
+    missing = [one for one in repositories
+               if not pathlib.Path("{_MARKER}-" + one.replace("/", "--")).exists()]
+    if not missing:
+        print(f"paddock: {{', '.join(repositories)}} in the store", flush=True)
         sys.exit(0)
     if waited % 30 == 0:
-        print(f"paddock: waiting for the Job that fetches {{repository}} ({{waited}} s)", flush=True)
+        print(f"paddock: waiting for the Job that fetches {{', '.join(missing)}} ({{waited}} s)", flush=True)
     time.sleep(5)
 sys.exit(f"paddock: it did not come in {{limit}} s")
 """
 
 
 def _command(model: KubernetesModel) -> list[str]:
-    settings = model.vllm
-    source = STORE if model.storage.mode == "image" else model.source
-    count = settings["tensor_parallel"] or (model.gpu.count if model.gpu is not None else 1)
-    command = [
-        *("vllm", "serve", source),
-        *("--served-model-name", model.served_name),
-        *("--host", "0.0.0.0"),  # noqa: S104 - the pod's own address, behind its network policy
-        *("--port", str(PORT)),
-        *("--max-model-len", str(model.context_length)),
-        *("--max-num-seqs", str(model.parallel)),
-        *("--gpu-memory-utilization", str(settings["gpu_memory_share"])),
-        *("--tensor-parallel-size", str(count)),
-        *("--dtype", settings["data_type"]),
-        "--enable-prefix-caching" if settings["prefix_cache"] else "--no-enable-prefix-caching",
-    ]
-    if model.quantization is not None:
-        command += ["--quantization", model.quantization]
-    level = settings["compile_level"]
-    if level == 0:
-        command.append("--enforce-eager")
-    elif level is not None:
-        command.append(f"-O{level}")
-    return [*command, *settings["arguments"]]
+    return serve_command(
+        source=STORE if model.storage.mode == "image" else model.source,
+        served_name=model.served_name,
+        port=PORT,
+        context_length=model.context_length,
+        quantization=model.quantization,
+        gpus=model.gpu.count if model.gpu is not None else 1,
+        vllm=model.vllm,
+        serving=model.serving,
+        adapters=model.adapters,
+    )
 
 
 def _store_environment(model: KubernetesModel) -> dict[str, Any]:
+    baked = model.storage.mode == "image"
+    sources = [] if baked else [adapter.source for adapter in model.adapters.values()]
     return {
         "HOME": HOME,
         # The user has no entry in /etc/passwd, and PyTorch asks for its name.
@@ -91,6 +86,7 @@ def _store_environment(model: KubernetesModel) -> dict[str, Any]:
         "HF_HOME": f"{STORE}/huggingface",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "PADDOCK_MODEL": model.source,
+        **({"PADDOCK_ADAPTERS": " ".join(sources)} if sources else {}),
     }
 
 
@@ -113,7 +109,7 @@ def _loading(plan: KubernetesPlan, model: KubernetesModel) -> Loading:
     token = plan.spec.kubernetes.hugging_face_token
     if token is not None:
         environment["HF_TOKEN"] = secret_value(token.name, token.key)
-    return Loading(["python3", "-c", _LOAD], environment)
+    return Loading(["python3", "-c", LOAD_SCRIPT], environment)
 
 
 def _waiting(plan: KubernetesPlan, model: KubernetesModel) -> Loading:

@@ -1,0 +1,1 @@
+"""A/B tests from the command line: begun and ended in the stack's file, watched at the router, judged by prompts."""

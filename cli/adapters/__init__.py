@@ -1,0 +1,1 @@
+"""LoRA adapters as training libraries leave them, made into what the engines serve."""

@@ -1,0 +1,1 @@
+"""Finding the settings that serve a model best on this machine."""

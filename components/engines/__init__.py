@@ -1,0 +1,1 @@
+"""What the settings of a model are in each engine's own words: pure, and the same for every target."""
