@@ -70,12 +70,6 @@ def _engine(key: str, model: ModelSpec) -> Iterator[Problem]:
         return
     if model.vllm != ModelSpec(model="any").vllm:
         yield Problem(f"{key}.vllm", f"engine {model.engine!r} makes no use of it", "remove it, or write engine: vllm")
-    if model.quantization is not None and model.weights is None:
-        yield Problem(
-            f"{key}.quantization",
-            f"{model.quantization!r}: weights are served as they are",
-            "name a model tag or a file of that quantisation, or write engine: vllm",
-        )
 
 
 def _gpu(key: str, model: ModelSpec, rest: FleetSpec) -> Iterator[Problem]:

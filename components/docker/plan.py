@@ -15,6 +15,7 @@ from fleet_spec.errors import Problem, SpecError
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.names import safe_name
 from fleet_spec.quantities import amount
+from fleet_spec.quantization import ollama_source
 from fleet_spec.spec import FleetSpec
 
 DEFAULT_CONTEXT_LENGTH_TOKENS = 4096
@@ -145,7 +146,7 @@ def _source(
         return entry.sources.vllm
     if engine == "llamacpp":
         return entry.sources.llamacpp
-    return entry.sources.ollama.tag if entry.sources.ollama is not None else None
+    return ollama_source(entry.sources.ollama, model.quantization)[0] if entry.sources.ollama is not None else None
 
 
 def _other_engines(entry: CatalogueModel | None) -> str | None:

@@ -11,7 +11,16 @@ from fleet_spec.errors import Problem
 from fleet_spec.gpus import GPUS
 from fleet_spec.model_spec import ModelSpec
 from fleet_spec.quantities import amount
-from fleet_spec.sizing.estimate import GIB, MIB, VLLM_MEMORY_SHARE, MemoryEstimate, estimate_memory, fits
+from fleet_spec.quantization import ollama_source
+from fleet_spec.sizing.estimate import (
+    GIB,
+    MIB,
+    VLLM_MEMORY_SHARE,
+    MemoryEstimate,
+    estimate_memory,
+    fits,
+    tokens_of_a_batch,
+)
 from fleet_spec.sizing.weights import UnknownQuantizationError
 
 UNKNOWN_LIMIT_BYTES = 16 * GIB
@@ -90,6 +99,8 @@ def _estimate(
             context_length=context_length,
             # vLLM hands its cache out by pages: it starts where one request has room, and makes the others wait.
             parallel=1 if engine == "vllm" else model.parallel,
+            cache_type=model.serving.kv_cache_type or "f16",
+            batch_tokens=tokens_of_a_batch(model.serving, engine),
             gpus=gpus,
         )
     except UnknownQuantizationError:
@@ -106,7 +117,7 @@ def _quantization(model: ModelSpec, engine: EngineName, entry: CatalogueModel) -
         return packaged.quantization if packaged is not None and known else model.quantization
     if engine == "llamacpp":
         return sources.llamacpp.quantization if sources.llamacpp is not None else None
-    return sources.ollama.quantization if sources.ollama is not None else None
+    return ollama_source(sources.ollama, model.quantization)[1] if sources.ollama is not None else None
 
 
 def _whole_gib(size_bytes: float) -> int:

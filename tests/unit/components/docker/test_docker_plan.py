@@ -34,7 +34,7 @@ def container(name: str, short: str) -> Any:
         ({"models": model(replicas={"min": 1, "max": 3})}, "models.assistant.replicas"),
         ({"models": model(storage={"size": "10Gi"})}, "models.assistant.storage"),
         ({"models": model(resources={"requests": {"cpu": "1"}})}, "models.assistant.resources.requests"),
-        ({"models": model(quantization="Q4_K_M")}, "models.assistant.quantization"),
+        ({"models": model(quantization="Q2_K")}, "models.assistant.quantization"),
         ({"models": model(vllm={"maxSequences": 8})}, "models.assistant.vllm"),
         ({"models": model(engine="vllm")}, "models.assistant.gpu"),
         ({"models": model(engine="vllm", gpu="nvidia-l4", parallel=2)}, "models.assistant.parallel"),
@@ -152,3 +152,22 @@ def test_what_is_otherwise_on_a_docker_host_is_said() -> None:
     local = as_docker(load_spec(read_stack_file(ROOT, "dev").raw))
     assert local.spec.router.image == LOCAL_ROUTER_IMAGE
     assert any(LOCAL_ROUTER_IMAGE in note for note in local.notes)
+
+
+def test_a_quantisation_is_pulled_and_reckoned_with() -> None:
+    def of(**settings: Any) -> Any:
+        spec = load_spec(fleet(models={"assistant": {"model": "llama3.1:8b", **settings}}))
+        return plan_fleet(spec, "test", load_catalogue(), ROOT).models[0]
+
+    usual, fine = of(), of(quantization="Q8_0")
+    assert fine.source == "llama3.1:8b-instruct-q8_0"
+    assert fine.generation != usual.generation
+    assert fine.weights_bytes > 1.5 * usual.weights_bytes
+
+
+def test_a_cache_of_fewer_bits_needs_less_memory() -> None:
+    def of(**settings: Any) -> Any:
+        spec = load_spec(fleet(models={"assistant": {"model": "llama3.1:8b", "contextLength": 32768, **settings}}))
+        return plan_fleet(spec, "test", load_catalogue(), ROOT).models[0]
+
+    assert of(serving={"kvCacheType": "q8_0"}).needed_bytes < of().needed_bytes
