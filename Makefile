@@ -32,7 +32,7 @@ test-unit: ## the tests that need nothing but Python
 test-cluster: ## the slow rest, and a real Kubernetes control plane with simulated GPU nodes
 	@tools/setup.sh dev
 	@tools/build_control_plane.sh >/dev/null
-	@tools/test_programs.sh
+	@tools/test_programs.sh slow
 	$(BIN)/pytest tests -m "slow or cluster"
 
 lint: ## style, types, layers, and whether the lock files are fresh
