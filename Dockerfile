@@ -16,6 +16,9 @@ ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \
     UV_PYTHON_DOWNLOADS=never
+# Where the way to the package index has a certificate of its own: the bundle to trust, which the build has mounted.
+ARG PIP_CERT
+ARG SSL_CERT_FILE
 WORKDIR /build
 COPY tools/uv.lock docker/router.lock docker/sbom.lock ./
 # Every file that is fetched is known by its hash, and nothing of it is built here.
@@ -24,8 +27,12 @@ RUN pip install --require-hashes --only-binary=:all: --requirement uv.lock \
     && uv pip sync --python /opt/paddock/bin/python --require-hashes --only-binary=:all: router.lock
 # The list of what was really installed, with licences. Its writer stays behind in this stage.
 RUN uv venv /opt/sbom \
-    && uv pip sync --python /opt/sbom/bin/python --no-compile-bytecode --require-hashes --only-binary=:all: sbom.lock \
+    && uv pip sync --python /opt/sbom/bin/python --require-hashes --only-binary=:all: sbom.lock \
     && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --output-file /opt/paddock/sbom.cdx.json /opt/paddock
+# The names of places and carriers, a third of all: the router tells numbers, and not where they are from. And uv's lock,
+# which everybody may write to.
+RUN rm -r /opt/paddock/.lock /opt/paddock/lib/python3.*/site-packages/phonenumbers/geodata \
+    /opt/paddock/lib/python3.*/site-packages/phonenumbers/carrierdata
 COPY fleet_spec /opt/paddock/app/fleet_spec
 COPY agent_runtime /opt/paddock/app/agent_runtime
 RUN python -m compileall -q --invalidation-mode checked-hash /opt/paddock/app

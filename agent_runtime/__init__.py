@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent_runtime.agents.agent import Agent, OpenSourceAgent
+    from agent_runtime.agents.agent import Agent
     from agent_runtime.agents.builder import OpenSourceAgentBuilder
+    from agent_runtime.agents.open_source_agent import OpenSourceAgent
     from agent_runtime.agents.teams.team import Team
     from agent_runtime.cost_optimized import CostOptimizedLLMService
     from agent_runtime.fleet import Fleet
@@ -34,7 +35,7 @@ _HOMES = {
     "CostOptimizedLLMService": "agent_runtime.cost_optimized",
     "Fleet": "agent_runtime.fleet",
     "OllamaLLMClient": "agent_runtime.ollama_client",
-    "OpenSourceAgent": "agent_runtime.agents.agent",
+    "OpenSourceAgent": "agent_runtime.agents.open_source_agent",
     "OpenSourceAgentBuilder": "agent_runtime.agents.builder",
     "Team": "agent_runtime.agents.teams.team",
 }

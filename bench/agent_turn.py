@@ -1,18 +1,22 @@
 """What a turn of an agent costs without the model: beside bare pydantic-ai and openai-agents, same scripted server.
 
-    python bench/agent_turn.py [--turns 200] [--rounds 5]
+    python bench/agent_turn.py [--turns 20] [--rounds 40]
 
 A turn is two requests: the model calls one tool, gets its result, and answers. The server answers at once, in a
-process of its own. The three take turns, round by round, so that what else the machine does falls on all of them.
-Printed are the medians of the rounds, by the clock and of the client's CPU, and how they stand to bare pydantic-ai's.
+process of its own. Counted is the client's CPU time, which other work on the machine disturbs far less than the clock.
+The three take turns in short rounds, forwards and backwards, so that what changes meanwhile falls on all of them; each
+round gives a ratio to bare pydantic-ai's of the same round. Printed are the ratios' median and its 95 % interval.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
+import os
+import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +28,8 @@ from fleet_spec.contract import FleetContract
 
 PROMPT = "What is 2 plus 3?"
 ANSWER = "It is 5."
+BARE = "pydantic-ai"
+RESAMPLES = 2000
 
 
 def add(a: int, b: int) -> int:
@@ -112,30 +118,41 @@ def openai_agents(url: str) -> Turn:
     return turn
 
 
-async def milliseconds(turn: Turn, turns: int) -> tuple[float, float]:
-    """For one turn: by the clock, and of this process's CPU."""
-    started, cpu_started = time.perf_counter(), time.process_time()
+async def cpu_milliseconds(turn: Turn, turns: int) -> float:
+    """Of this process's CPU, for one turn."""
+    started = time.process_time()
     for _ in range(turns):
         assert await turn() == ANSWER
-    cpu = time.process_time() - cpu_started
-    return (time.perf_counter() - started) * 1000 / turns, cpu * 1000 / turns
+    return (time.process_time() - started) * 1000 / turns
 
 
-async def measure(url: str, turns: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    peers = {"pydantic-ai": pydantic_ai(url), "openai-agents": openai_agents(url), "paddock": paddock(url)}
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
+async def measure(url: str, turns: int, rounds: int) -> dict[str, list[float]]:
+    peers = {BARE: pydantic_ai(url), "openai-agents": openai_agents(url), "paddock": paddock(url)}
+    measured: dict[str, list[float]] = {name: [] for name in peers}
     for turn in peers.values():
-        await milliseconds(turn, 10)  # warm: imports, connections, schemas
+        await cpu_milliseconds(turn, 20)  # warm: imports, connections, schemas
+    gc.collect()
+    gc.disable()  # whose turn it falls into is chance
+    order = list(peers)
     for _ in range(rounds):
-        for name, turn in peers.items():
-            measured[name].append(await milliseconds(turn, turns))
+        for name in order:
+            measured[name].append(await cpu_milliseconds(peers[name], turns))
+            gc.collect()
+        order.reverse()  # what drifts falls on each of a pair alike
     return measured
+
+
+def interval(ratios: list[float]) -> tuple[float, float]:
+    """The 95 % interval of a median, by bootstrap with a fixed seed."""
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    return medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
@@ -145,18 +162,15 @@ def main() -> None:
     finally:
         server.terminate()
         server.join()
-    bare = _medians(measured["pydantic-ai"])
-    print("| agent | ms for a turn | least to most | to pydantic-ai | CPU ms for a turn | to pydantic-ai |")
-    print("|---|---|---|---|---|---|")
+    print(f"{options.rounds} rounds of {options.turns} turns each; load {os.getloadavg()[0]:.0f} at the end\n")
+    print("| agent | CPU ms for a turn | to pydantic-ai, median of pairs | 95 % interval |")
+    print("|---|---|---|---|")
     for name, times in measured.items():
-        clock, cpu = _medians(times)
-        walls = [wall for wall, _ in times]
-        spread = f"{min(walls):.2f} to {max(walls):.2f}"
-        print(f"| {name} | {clock:.2f} | {spread} | {clock / bare[0]:.2f} | {cpu:.2f} | {cpu / bare[1]:.2f} |")
-
-
-def _medians(times: list[tuple[float, float]]) -> tuple[float, float]:
-    return statistics.median(wall for wall, _ in times), statistics.median(cpu for _, cpu in times)
+        ratios = [mine / bare for mine, bare in zip(times, measured[BARE], strict=True)]
+        low, high = interval(ratios)
+        print(
+            f"| {name} | {statistics.median(times):.2f} | {statistics.median(ratios):.2f} | {low:.2f} to {high:.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -39,11 +39,19 @@ def ask(
     ] = None,
     sources: Annotated[Path | None, typer.Option(help="A folder whose documents may be searched and read.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="A host whose pages may be fetched.")] = None,
+    search_url: Annotated[str | None, typer.Option(help="A SearXNG server; PADDOCK_SEARCH_URL by default.")] = None,
+    allow_unisolated: Annotated[
+        bool, typer.Option(help="Run code without isolation where this machine has none. Trust it.")
+    ] = False,
     mcp: Annotated[list[str] | None, typer.Option(help="An MCP server: its command line, or its address.")] = None,
     session: Annotated[str | None, typer.Option(help="Go on with the conversation of this name.")] = None,
     instructions: Annotated[str, typer.Option(help="What stands before the question.")] = "",
     max_steps: Annotated[int, typer.Option(help="How often the model may be asked.", min=1)] = 12,
     temperature: Annotated[float, typer.Option(help="0 gives the likeliest answer.", min=0, max=2)] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply of each step, in tokens.", min=1)] = 1024,
+    transcript: Annotated[
+        Path | None, typer.Option(help="Write what was said to this file, as Markdown, also of a run that failed.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Work on a question with tools. `ask` may be left out."""
@@ -56,13 +64,16 @@ def ask(
         tools=tuple(tool or ()),
         sources=sources,
         hosts=tuple(allow_host or ()),
+        search_url=search_url,
+        allow_unisolated=allow_unisolated,
         mcp_servers=tuple(mcp or ()),
         session=session,
         instructions=instructions,
         max_steps=max_steps,
         temperature=temperature,
+        max_tokens=max_tokens,
     )
-    ask_agent(asked, as_json=as_json)
+    ask_agent(asked, transcript=transcript, as_json=as_json)
 
 
 @agent_app.command("eval")

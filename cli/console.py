@@ -37,22 +37,49 @@ def note(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: ruled and coloured on a terminal, columns of plain text in a pipe."""
+    """Print a table: ruled and coloured on a terminal, columns of plain text in a pipe.
+
+    On a terminal where words would have to be broken it is row after row, each as lines of column and value.
+    """
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
         from rich.table import Table
 
+        terminal = Console()
+        if _longest_words(columns, rows) > terminal.width:
+            _blocks(columns, rows)
+            return
         drawn = Table(box=box.SIMPLE_HEAD, header_style="bold")
         for column in columns:
             drawn.add_column(column, overflow="fold")
         for row in rows:
             drawn.add_row(*row)
-        Console().print(drawn)
+        terminal.print(drawn)
         return
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     for row in [columns, *rows]:
         write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+_COLUMN_SPACE = 2
+
+
+def _longest_words(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """The characters that a line needs at least, if no word is to be broken."""
+    every = [columns, *rows]
+    return sum(
+        max(len(word) for row in every for word in row[at].split() or [""]) + _COLUMN_SPACE
+        for at in range(len(columns))
+    )
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    width = max(len(column) for column in columns)
+    for row in rows:
+        for column, cell in zip(columns, row, strict=True):
+            write(f"{column.ljust(width)}  {cell}")
+        write()
 
 
 class Step:

@@ -12,8 +12,10 @@ from cli.ab_commands import ab_app
 from cli.agent_commands import agent_app
 from cli.bench_command import bench
 from cli.console import note, write_json
+from cli.demo_command import demo
 from cli.key_commands import keys_app
 from cli.model_commands import models_app
+from cli.monitoring_command import monitoring
 from cli.options import JsonOption, ModelOption, StackOption, YesOption
 from cli.team_commands import team_app
 from cli.tune_command import tune
@@ -230,8 +232,10 @@ def costs(
     )
 
 
+app.command()(demo)
 app.command()(bench)
 app.command()(tune)
+app.command()(monitoring)
 
 
 @router_app.command()
@@ -274,7 +278,11 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        note(f"error: {where}{error.strerror or error}")
+        told = f"{where}{error.strerror or error}"
+        if "--json" in sys.argv:
+            write_json({"error": {"message": told}})
+        else:
+            note(f"error: {told}")
         sys.exit(1)
 
 

@@ -61,11 +61,12 @@ def add_model(
     write_to: Annotated[Path | None, typer.Option("--write", help="The catalogue to write it to.")] = None,
     url: Annotated[str | None, typer.Option(help="The Ollama that holds it, in place of the stack's.")] = None,
     stack: StackOption = "dev",
+    as_json: JsonOption = False,
 ) -> None:
     """An entry of the catalogue, filled in by reading a model's own description."""
     from cli.commands.catalogue import add_model as run
 
-    run(source, stack=stack, name=name, licence=licence, write_to=write_to, url=url)
+    run(source, stack=stack, name=name, licence=licence, write_to=write_to, url=url, as_json=as_json)
 
 
 @models_app.command("show")
@@ -99,12 +100,13 @@ def pull_model(
     name: Annotated[str, typer.Argument(help="A model of Ollama's library, such as llama3.1:8b.")],
     stack: StackOption = "dev",
     url: Annotated[str | None, typer.Option(help="One Ollama server, in place of the stack's.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="A registry of your own without TLS will do.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Have the stack's Ollama servers fetch a model."""
     from cli.commands.pull import pull as run
 
-    run(name, stack, url=url, as_json=as_json)
+    run(name, stack, url=url, insecure=insecure, as_json=as_json)
 
 
 @models_app.command("remove")
@@ -133,7 +135,9 @@ def swap_model(
     new_name: Annotated[str | None, typer.Option("--as", help="The new model's own name in the fleet.")] = None,
     check: Annotated[Path | None, typer.Option(help="Prompts to pass, one JSON object a line.")] = None,
     max_error_rate: Annotated[float, typer.Option(help="Share of them that may fail.", min=0, max=1)] = 0.0,
-    max_ttft: Annotated[float | None, typer.Option(help="Limit of the first token's p95, in seconds.")] = None,
+    max_ttft: Annotated[
+        float | None, typer.Option(help="Limit of the first token's p95, in seconds.", min=0.001)
+    ] = None,
     warm_seconds: Annotated[float, typer.Option(help="How long its first answer may take.", min=1)] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="How long the old one may take to end.", min=0)] = 300.0,
     resume: Annotated[bool, typer.Option("--resume", help="Finish a swap that was cut off.")] = False,

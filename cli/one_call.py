@@ -37,12 +37,11 @@ class ProductionInfrastructure:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """Where everything is: the router for each kind of client, the web page, each model's endpoints."""
-        router = self.contract.router
+        """Where everything is: the router as this terminal reaches it, the web page, each model's endpoints."""
         return {
-            "openai": router.openai,
-            "ollama": router.ollama,
-            "metrics": router.metrics,
+            "openai": self.fleet.openai_url,
+            "ollama": self.fleet.url,
+            "metrics": self.contract.router.metrics,
             "webUi": self.contract.web_ui.url if self.contract.web_ui is not None else None,
             "models": {
                 name: {"model": model.model, "endpoints": [endpoint.url for endpoint in model.endpoints]}

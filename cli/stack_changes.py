@@ -45,7 +45,12 @@ def put(path: Path, name: str, value: Any) -> Change:
             return with_entry(text, path, name, value)
         if isinstance(value, str | int | float) and isinstance(present[name], str | int | float):
             return with_scalar(text, (*path, name), value)
-        return with_entry(without_entry(text, path, name), path, name, value)
+        # The old entry goes last: a mapping that was empty in between would lose its layout.
+        aside = name + "-"
+        while aside in present:
+            aside += "-"
+        beside = with_entry(with_renamed(text, path, name, aside), path, name, value)
+        return without_entry(beside, path, aside)
 
     def in_data(data: dict[str, Any]) -> None:
         _made(data, path)[name] = copy.deepcopy(value)

@@ -149,7 +149,7 @@ _NOT_LOCAL = "remove it, or run this fleet on another target"
 def _local(draft: Draft) -> Iterator[Problem]:
     """What the local target does not do is refused, so that no setting is ignored in silence."""
     if draft.rest.web_ui.enabled:
-        yield Problem("webUi.enabled", "the local target runs no web UI yet", "write false")
+        yield from _local_web_ui(draft.rest)
     if draft.rest.ingress.enabled:
         yield Problem("ingress.enabled", "the local target has no ingress", _NOT_LOCAL)
     for name, model in draft.models.items():
@@ -164,6 +164,18 @@ def _local(draft: Draft) -> Iterator[Problem]:
             )
         if model.gpu is not None:
             yield Problem(f"{key}.gpu", f"{model.gpu.type!r}: the local target places no GPUs", _NOT_LOCAL)
+
+
+def _local_web_ui(rest: FleetSpec) -> Iterator[Problem]:
+    page = rest.web_ui
+    if page.port == rest.router.port:
+        yield Problem("webUi.port", f"{page.port} is also router.port", "name another port")
+    if page.image is not None:
+        yield Problem("webUi.image", "the local target runs open-webui from its package", "remove it")
+    if page.storage_class is not None:
+        yield Problem("webUi.storageClass", "the local target keeps the page's data in .paddock", "remove it")
+    if page.secret_key is not None:
+        yield Problem("webUi.secretKey", "names a Secret of a cluster", "remove it: the stack makes a key of its own")
 
 
 def _nearest_fix(wanted: str, known: Collection[str], what: str) -> str:

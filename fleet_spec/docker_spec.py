@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from fleet_spec.base import SpecPart
+from fleet_spec.base import Quantity, SpecPart
 from fleet_spec.container_spec import EngineImage
 
 GpuId = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9:/._-]*$")]
@@ -30,6 +30,9 @@ class DockerSpec(SpecPart):
     host: str | None = Field(default=None, pattern=r"^(unix|tcp|ssh)://\S+$")
     """Where the Docker daemon answers: ``unix:///var/run/docker.sock``, ``ssh://user@host``. Default: as
     DOCKER_HOST says, else this machine's own."""
+    memory: Quantity | None = None
+    """The host's main memory, for ``paddock plan``, which asks no host. Default: this machine's, where the host is
+    this machine."""
     images: DockerImages = DockerImages()
     gpu_ids: tuple[GpuId, ...] = ()
     """The GPUs that the fleet may use, in the order in which replicas take them. Empty: 0, 1, 2 and so on."""

@@ -41,6 +41,12 @@ class PricesSpec(SpecPart):
     storage_usd_per_gib_month: Usd | None = None
     cpu_usd_per_hour: Usd | None = None
     """What an hour of a replica without a GPU costs. Default: not counted, and said so."""
+    cpu_core_usd_per_hour: Usd | None = None
+    """What an hour of one CPU costs that the router, the web UI or Valkey requests."""
+    memory_usd_per_gib_hour: Usd | None = None
+    """What an hour of a GiB of main memory costs that they request."""
+    load_balancer_usd_per_hour: Usd | None = None
+    """What the load balancer before the ingress costs. Say 0 for one that is there anyway."""
     compare_with: str = Field(default="gpt-4o-mini", min_length=1)
     """The commercial model that tokens are compared with, where the tier names none: one of the price table's."""
 

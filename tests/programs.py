@@ -114,3 +114,12 @@ def chromium_binary() -> Path:
     if named is None:
         lacking("there is no Chromium on PATH. Install it (Debian: apt install chromium), or set PADDOCK_CHROMIUM")
     return Path(named)
+
+
+def prometheus_programs() -> tuple[Path, Path]:
+    """Prometheus and promtool: the ones on PATH."""
+    found = [shutil.which(name) for name in ("prometheus", "promtool")]
+    if None in found:
+        lacking("there is no prometheus or no promtool on PATH. Install them (Debian: apt install prometheus)")
+    server, tool = (Path(one) for one in found if one is not None)
+    return server, tool

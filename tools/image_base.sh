@@ -5,14 +5,12 @@
 #
 # It stands in for the python:...-slim that the Dockerfile names: Debian's smallest system with its own Python and pip,
 # `python` on PATH, and no compiler. Needs root, debootstrap, podman, and a Debian mirror within reach.
-# PADDOCK_DEBIAN_MIRROR names the mirror; PADDOCK_CACHE another cache folder; PADDOCK_PODMAN the podman to load it into,
-# with its global options.
+# PADDOCK_DEBIAN_MIRROR names the mirror; PADDOCK_CACHE another cache folder.
 set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cache=${PADDOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/paddock}
 mirror=${PADDOCK_DEBIAN_MIRROR:-http://deb.debian.org/debian}
-read -ra podman <<<"${PADDOCK_PODMAN:-podman}"
 suite=trixie
 # Counts up with what this script does to the system, so that a base of an older script is not taken for this one's.
 recipe=1
@@ -35,13 +33,13 @@ bootstrap() {
 
 # What no program in a container reads, and what differs from one run to the next.
 trim() {
-    local root=$1
-    rm -rf -- "$root"/usr/share/{doc,man,info,locale,lintian} "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* \
-        "$root"/var/cache/{debconf,ldconfig}/* "$root"/var/log/*.log "$root"/var/log/apt "$root"/dev/* "$root"/tmp/*
+    local root=${1:?}
+    rm -rf -- "${root:?}"/usr/share/{doc,man,info,locale,lintian} "${root:?}"/var/lib/apt/lists/* "${root:?}"/var/cache/apt/* \
+        "${root:?}"/var/cache/{debconf,ldconfig}/* "${root:?}"/var/log/*.log "${root:?}"/var/log/apt "${root:?}"/dev/* "${root:?}"/tmp/*
     find "$root" -name __pycache__ -type d -prune -exec rm -rf {} +
     # As in the official images: `python`, and a pip that may install into the system.
     ln -s /usr/bin/python3 "$root/usr/local/bin/python"
-    rm -f -- "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
+    rm -f -- "${root:?}"/usr/lib/python3*/EXTERNALLY-MANAGED
     : >"$root/etc/machine-id"
     rm -f -- "$root/etc/hostname" "$root/etc/resolv.conf"
 }
@@ -50,7 +48,7 @@ pack() {
     tar --create --file "$2" --directory "$1" --sort=name --mtime=@0 --numeric-owner .
 }
 
-if "${podman[@]}" image exists "$image"; then
+if podman image exists "$image"; then
     say "$image is there already"
 else
     if [ ! -f "$archive" ]; then
@@ -65,6 +63,6 @@ else
         pack "$scratch/root" "$scratch/base.tar"
         mv -T -- "$scratch/base.tar" "$archive"
     fi
-    timed "loading $image" "${podman[@]}" import --change "CMD [\"/bin/bash\"]" "$archive" "$image" >/dev/null
+    timed "loading $image" podman import --change "CMD [\"/bin/bash\"]" "$archive" "$image" >/dev/null
 fi
 printf '%s\n' "$image"

@@ -33,3 +33,4 @@ compile requirements.lock pyproject.toml "${extras[@]}" --group run
 compile requirements-dev.lock pyproject.toml "${extras[@]}" \
     --extra kubernetes --extra docker --extra build --extra valkey --extra otel --extra agents --extra adapters --extra policy --group run --group dev
 compile docker/router.lock docker/router.in --constraint requirements-dev.lock
+compile docker/sbom.lock docker/sbom.in

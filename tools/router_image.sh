@@ -9,8 +9,9 @@
 #   --no-cache     build every layer anew
 #
 # SOURCE_DATE_EPOCH is the time that the image and its files carry, in seconds since 1970; default: that of the last
-# commit, or 0. The same checkout, base and time give the same image, byte for byte, with podman; docker keeps the times
-# of files as they come unless buildx is told otherwise (docs/image.md).
+# commit, or 0. With podman, the same checkout, base and time give the same layers, byte for byte, and the same config;
+# the image's id differs by the history, where podman names its own steps at random. docker keeps the times of files as
+# they come unless buildx is told otherwise (docs/image.md).
 #
 # PADDOCK_BUILDER names the program with its global options: podman or docker. Default: the first that is on PATH.
 set -euo pipefail
@@ -56,11 +57,13 @@ options+=(
 if [ -n "$base" ]; then options+=(--build-arg "BASE=$base"); fi
 if [[ ${builder[0]##*/} == podman* ]]; then
     # `--format docker`: the OCI's own form has no place for a health check.
-    options+=(--format docker --timestamp "$epoch" --ulimit nofile=1024:1024 --ulimit nproc=512:512)
+    # The build fetches packages by the host's own way, whatever podman's networks are on this machine.
+    options+=(--format docker --timestamp "$epoch" --network host --ulimit nofile=1024:1024 --ulimit nproc=512:512)
     # Behind a proxy with a certificate of its own, the build trusts what this machine trusts. Nothing of it stays.
     bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     if [ -f "$bundle" ]; then
-        options+=(--volume "$bundle:/run/ca.crt:ro" --env PIP_CERT=/run/ca.crt --env SSL_CERT_FILE=/run/ca.crt)
+        options+=(--volume "$bundle:/run/ca.crt:ro" --build-arg PIP_CERT=/run/ca.crt)
+        options+=(--build-arg SSL_CERT_FILE=/run/ca.crt)
     fi
 fi
 

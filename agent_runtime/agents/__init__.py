@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent_runtime.agents.agent import Agent, OpenSourceAgent
+    from agent_runtime.agents.agent import Agent
     from agent_runtime.agents.builder import OpenSourceAgentBuilder
     from agent_runtime.agents.functions import Tool
+    from agent_runtime.agents.open_source_agent import OpenSourceAgent
     from agent_runtime.agents.options import AgentOptions, RunLimits
     from agent_runtime.agents.result import AgentResult
     from agent_runtime.agents.sessions import Session, SessionStore
@@ -31,7 +32,7 @@ _HOMES = {
     "Agent": "agent",
     "AgentOptions": "options",
     "AgentResult": "result",
-    "OpenSourceAgent": "agent",
+    "OpenSourceAgent": "open_source_agent",
     "OpenSourceAgentBuilder": "builder",
     "RunLimits": "options",
     "Session": "sessions",

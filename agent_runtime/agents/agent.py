@@ -17,7 +17,7 @@ from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, FunctionTools
 
 from agent_runtime.agents.asking import model_settings, system_prompt, told, transcript, usage_limits
 from agent_runtime.agents.errors import AgentError, LimitExceededError
-from agent_runtime.agents.events import Event, RunEnded, TextDelta
+from agent_runtime.agents.events import Event, RunEnded
 from agent_runtime.agents.functions import AnyTool, as_tools, to_pydantic
 from agent_runtime.agents.guarded_model import GuardedModel
 from agent_runtime.agents.guarded_tools import GuardedToolset
@@ -31,6 +31,7 @@ from fleet_spec.errors import BadInputError
 
 if TYPE_CHECKING:
     from agent_runtime.fleet import Fleet
+    from agent_runtime.fleet_models import FleetModel
 
 DEFAULT_MODEL = "default"
 
@@ -201,6 +202,7 @@ class Agent(Generic[Output]):
             recovered_calls=state.recovered_calls,
             left_out=state.left_out,
             tools_as_text=state.tools_as_text,
+            stand_in=state.stand_in,
         )
 
     async def _ask(self, prompt: str, history: list[ModelMessage], state: RunState) -> Any:
@@ -240,7 +242,7 @@ class Agent(Generic[Output]):
             from agent_runtime.fleet import Fleet
 
             self._fleet = Fleet.from_env()
-        found = self._fleet.model(self.model)
+        found = self._find(self._fleet, state)
         if self._pull_missing and found.engine == "ollama":
             await self._fleet.pull_missing(found)
         # A model whose server takes no tools gets them described in the prompt.
@@ -250,6 +252,11 @@ class Agent(Generic[Output]):
             url = self._fleet.direct_url(found)
             window.count, window.asked = llamacpp_counter(url) if url else None, True
         return GuardedModel(self._fleet.pydantic_ai_model(found.name), state, window)
+
+    def _find(self, fleet: Fleet, state: RunState) -> FleetModel:
+        """The model of the fleet that is asked. Notes in the state where another stands in for it."""
+        del state
+        return fleet.model(self.model_name)
 
     def _window(self, name: str, tokens: int) -> ContextWindow:
         return self._windows.setdefault((name, tokens), ContextWindow(tokens))
@@ -280,21 +287,3 @@ def _within_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-class OpenSourceAgent(Agent[str]):
-    """An agent that remembers its conversation: the last 20 messages, of which 10 are sent along."""
-
-    def __init__(self, name: str, instructions: str = "", *, session: Session | None = None, **options: Any) -> None:
-        """As for :class:`Agent`; without a session it begins one in memory."""
-        super().__init__(name, instructions, session=session or Session(), **options)
-
-    async def process_message(self, message: str) -> str:
-        """Answer a message. Raises what :meth:`Agent.run` raises."""
-        return (await self.run(message)).output
-
-    async def stream_response(self, message: str) -> AsyncGenerator[str]:
-        """Answer a message, piece by piece. Raises what :meth:`Agent.run` raises."""
-        async for event in self.stream(message):
-            if isinstance(event, TextDelta):
-                yield event.text

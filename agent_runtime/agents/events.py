@@ -18,6 +18,15 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
+class ModelStandsIn:
+    """The fleet lacks the model that is meant, and another one answers."""
+
+    name: str
+    """What the router is asked for."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class TextDelta:
     """A piece of the answer's text."""
 
@@ -70,5 +79,5 @@ class RunEnded:
     result: AgentResult[Any]
 
 
-Event = StepStarted | TextDelta | ToolCall | ToolResult | MessagesLeftOut | UsageReported | RunEnded
+Event = StepStarted | ModelStandsIn | TextDelta | ToolCall | ToolResult | MessagesLeftOut | UsageReported | RunEnded
 """Anything that happens in a run."""

@@ -78,11 +78,19 @@ class AgentResult(Generic[Output]):
     left_out: LeftOut = LeftOut()
     tools_as_text: bool = False
     """Whether the tools were described in the prompt, because the model takes none in its requests."""
+    stand_in: str | None = None
+    """Why another model than the one that was meant answered; None where none did."""
 
     @property
     def text(self) -> str:
         """The output as text."""
         return self.output if isinstance(self.output, str) else str(to_jsonable_python(self.output))
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the answer ends where the longest reply, or the window, did."""
+        last = self.messages[-1] if self.messages else None
+        return isinstance(last, ModelResponse) and last.finish_reason == "length"
 
     @property
     def transcript(self) -> list[TranscriptEntry]:
@@ -101,6 +109,7 @@ class AgentResult(Generic[Output]):
             "recoveredCalls": self.recovered_calls,
             "leftOut": {"messages": self.left_out.messages, "tokens": self.left_out.tokens},
             "toolsAsText": self.tools_as_text,
+            "standIn": self.stand_in,
             "transcript": self.transcript,
         }
 

@@ -35,6 +35,8 @@ class RunState:
     """How many of the first messages are history from before this run."""
     tools_as_text: bool = False
     """Whether tools are described in the prompt, because the model's server takes none."""
+    stand_in: str | None = None
+    """Why another model than the one that is meant answers; None where none does."""
     recovered_ids: set[str] = field(default_factory=set[str])
     """The calls of this run that were recovered from text."""
 

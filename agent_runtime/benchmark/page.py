@@ -3,60 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any, Final
 
-from agent_runtime.benchmark.plots import Line, Point, bars, line_plot
 from agent_runtime.benchmark.tables import COLUMNS, COMPARISON_COLUMNS, comparison_rows, load_text, notes, number, rows
+from agent_runtime.reports import elements
+from agent_runtime.reports.bars import Bar, Piece, bar_plot
+from agent_runtime.reports.elements import Cell, Html, Tone, Toned, bullets, heading, note, table, verdict
+from agent_runtime.reports.lines import Line, Point, line_plot
+from agent_runtime.reports.plots import plots, series
 
 Document = Mapping[str, Any]
-_STYLE: Final = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
-.scroll { overflow-x: auto; } .bad { color: #c0392b; font-weight: 600; } .soft { opacity: .75; }
-svg { max-width: 760px; width: 100%; height: auto; display: block; }
-svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
-dt { font-weight: 600; } dd { margin: 0 0 .4rem 1.2rem; }
-"""
 _LATENCIES: Final = (
     ("Time to first token (TTFT)", "ttftSeconds"),
     ("Inter-token latency (ITL)", "itlSeconds"),
     ("End to end (E2E)", "e2eSeconds"),
 )
+_TONES: Final[dict[str, Tone]] = {"better": "good", "worse": "bad"}
 
 
 def benchmark_page(document: Document, title: str) -> str:
     """The page of the results that :meth:`Results.document` gives."""
-    verdict = "" if document["complete"] else '<p class="bad">Not all that was asked for was measured.</p>'
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="soft">Measured at {escape(document["startedAt"])}. {_settings(document)}</p>',
-        verdict,
-        _table(COLUMNS, rows(document)),
-        _list(notes(document)),
-    ]
+    parts = [] if document["complete"] else [verdict("Not all that was asked for was measured.", "bad")]
+    if found := rows(document):
+        levels = table(
+            "Latency and throughput of each model at each load", COLUMNS, found, numbers=range(2, len(COLUMNS))
+        )
+        parts += [heading("Measured"), levels]
+    parts.append(bullets(notes(document)))
     if len(document["models"]) > 1:
-        body += ["<h2>Models compared</h2>", *_models(document["models"])]
-    body += _load_plots(document["models"])
+        parts += [heading("Models compared"), plots(_models(document["models"]))]
+    parts += _load_plots(document["models"])
     comparison = document.get("comparison")
     if comparison is not None:
-        body += [
-            f"<h2>Beside the baseline of {escape(comparison['baselineStartedAt'])}</h2>",
-            f'<p class="soft">{escape(comparison["method"])}; {comparison["comparisons"]} comparisons.</p>',
-            _list(comparison["warnings"]),
-            _table(COMPARISON_COLUMNS, comparison_rows(comparison)),
-        ]
-    meanings = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in document["formulas"].items())
-    body += ["<h2>What each number means</h2>", f"<dl>{meanings}</dl>"]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n'
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
+        parts += _beside(comparison)
+    parts += [heading("What each number means"), elements.meanings(document["formulas"])]
+    about = f"Measured at {document['startedAt']}. {_settings(document)}"
+    return elements.document(title, parts, about=about)
+
+
+def _beside(comparison: Document) -> list[Html]:
+    """The differences from a baseline; none where nothing could be compared."""
+    found: list[list[Cell]] = [
+        [*cells[:-1], Toned(cells[-1], _TONES[cells[-1]]) if cells[-1] in _TONES else cells[-1]]
+        for cells in comparison_rows(comparison)
+    ]
+    return [
+        heading(f"Beside the baseline of {comparison['baselineStartedAt']}"),
+        note(f"{comparison['method']}; {comparison['comparisons']} comparisons."),
+        bullets(comparison["warnings"]),
+        *([table("Differences from the baseline", COMPARISON_COLUMNS, found, numbers=range(3, 7))] if found else []),
+    ]
 
 
 def _settings(document: Document) -> str:
@@ -66,24 +62,32 @@ def _settings(document: Document) -> str:
     )
     parts = [f"At most {settings['maxTokens']} output tokens a reply, seed {settings['seed']}"]
     parts += [f"limits: {limits}"] if limits else []
-    return escape("; ".join([*parts, document["machine"]]) + ".")
+    return "; ".join([*parts, document["machine"]]) + "."
 
 
-def _load_plots(models: Sequence[Document]) -> list[str]:
+def _load_plots(models: Sequence[Document]) -> list[Html]:
     """Latency and throughput against load, closed and open loops apart; all models in one plot each."""
-    parts: list[str] = []
+    parts: list[Html] = []
     for is_open, x_title in ((False, "requests at once"), (True, "requests a second")):
         chosen = [(number, model, _levels(model, is_open=is_open)) for number, model in enumerate(models)]
         chosen = [one for one in chosen if one[2]]
         if not chosen:
             continue
-        for title, measure in _LATENCIES:
-            lines = [line for one in chosen for line in _latency_lines(one, measure)]
-            parts.append(f"<h2>{title} against load</h2>")
-            parts.append(line_plot(lines, x_title=x_title, y_title="milliseconds", mark="knee"))
-        parts.append("<h2>Throughput against load</h2>")
+        drawn = [
+            line_plot(
+                title,
+                [line for one in chosen for line in _latency_lines(one, measure)],
+                x_title=x_title,
+                y_title="milliseconds",
+                mark="knee",
+            )
+            for title, measure in _LATENCIES
+        ]
         lines = [_throughput_line(*one) for one in chosen]
-        parts.append(line_plot(lines, x_title=x_title, y_title="output tokens/s of the system", mark="knee"))
+        drawn.append(
+            line_plot("Throughput of the system", lines, x_title=x_title, y_title="output tokens/s", mark="knee")
+        )
+        parts += [heading(f"Against load in {x_title}"), plots(drawn)]
     return parts
 
 
@@ -131,42 +135,29 @@ def _throughput_line(colour: int, model: Document, levels: _Levels) -> Line:
     return Line(model["name"], points, colour=colour)
 
 
-def _models(models: Sequence[Document]) -> list[str]:
+def _models(models: Sequence[Document]) -> list[Html]:
     """The best throughput of each model, its latency at its lightest load, and its memory."""
     throughput = [
-        (model["name"], best, f"{number(best)} tokens/s")
-        for model in models
+        (place, model["name"], best, f"{number(best)} tokens/s")
+        for place, model in enumerate(models)
         if (best := max((lv["throughput"]["outputTokensPerSecond"] or 0 for lv in model["levels"]), default=0))
     ]
     latency = [
-        (model["name"], seconds * 1000, f"{number(seconds * 1000)} ms")
-        for model in models
+        (place, model["name"], seconds * 1000, f"{number(seconds * 1000)} ms")
+        for place, model in enumerate(models)
         for level in model["levels"][:1]
         if level["latency"]["e2eSeconds"] is not None and (seconds := level["latency"]["e2eSeconds"]["p50"]["value"])
     ]
     memory = [
-        (model["name"], size / 2**30, f"{size / 2**30:.2f} GiB")
-        for model in models
+        (place, model["name"], size / 2**30, f"{size / 2**30:.2f} GiB")
+        for place, model in enumerate(models)
         if (size := model["memory"]["engineSizeBytes"] or model["memory"]["rssPeakBytes"])
     ]
-    parts: list[str] = []
-    for title, values in (
-        ("Most output tokens/s of the system", throughput),
-        ("Median E2E at the first load", latency),
-        ("Memory", memory),
-    ):
-        if values:
-            parts += [f"<h3>{title}</h3>", bars(values)]
-    return parts
-
-
-def _table(columns: Sequence[str], found: Sequence[Sequence[str]]) -> str:
-    if not found:
-        return ""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in found)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _list(texts: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>" if texts else ""
+    return [
+        bar_plot(title, [Bar(name, text, [Piece(value, series(place))]) for place, name, value, text in values])
+        for title, values in (
+            ("Most output tokens/s of the system", throughput),
+            ("Median E2E at the first load", latency),
+            ("Memory", memory),
+        )
+    ]

@@ -16,6 +16,7 @@ _HTTP_OVERLOADED = (429, 502, 503)
 _HTTP_CLIENT_ERRORS = range(400, 500)
 _OUT_OF_MEMORY = ("out of memory", "more system memory", "insufficient memory", "cudamalloc", "failed to allocate")
 _OVERLOADED = ("server busy", "overloaded", "too many requests", "maximum pending requests")
+_CORRUPT = ("digest mismatch", "filesystem corruption")
 _NOT_FOUND = ("not found", "no such model", "file does not exist")
 
 
@@ -54,7 +55,7 @@ class OllamaRefusedError(OllamaError, BadInputError):
 
 
 class OllamaProtocolError(OllamaError):
-    """What came is not what Ollama's API says: not JSON, or without fields that it has to have."""
+    """What came is not what it has to be: no JSON, without fields of Ollama's API, or weights of another hash."""
 
 
 def translated(error: Exception, url: str, what: str, *, pieces: int = 0) -> Exception:
@@ -95,6 +96,8 @@ def _refused(error: ResponseError, asked: str, pieces: int) -> OllamaError:
         return OllamaOverloadedError(f"{message}. fix: ask again later, or add replicas")
     if status == _HTTP_NOT_FOUND or any(word in text for word in _NOT_FOUND):
         return OllamaNotFoundError(f"{message}. fix: pull it with `paddock models pull`")
+    if any(word in text for word in _CORRUPT):
+        return OllamaProtocolError(f"{message}. fix: see what the registry, or a proxy before it, really sends")
     if status in _HTTP_TIMED_OUT:
         return OllamaTimeoutError(message)
     if pieces:

@@ -241,6 +241,10 @@ class Account:
         metrics, usage, status, first = self.metrics, end.usage, end.status, end.first_byte_at
         seconds = now - request.started
         metrics.requests[model, status, dialect] += 1
+        first_tier, tier = asked.decision.model.tier, asked.model.tier
+        metrics.decisions[first_tier, asked.decision.kind] += 1
+        if tier != first_tier:
+            metrics.fallbacks[first_tier, tier] += 1
         metrics.latency[model, dialect].observe(seconds)
         if first is not None:
             metrics.first_byte[model, dialect].observe(first - request.started)

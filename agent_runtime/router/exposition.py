@@ -11,6 +11,21 @@ from typing import Any, Final, Literal, cast
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Bounds of histograms of durations."""
 
+_TOLD_BY_ALL: Final = frozenset(
+    {
+        "paddock_month_spend_usd",
+        "paddock_budget_usd",
+        "paddock_budget_remaining_usd",
+        "paddock_budget_reserved_usd",
+        "paddock_forecast_usd",
+    }
+)
+"""Families that every worker reads from what all share: the same on each, and no sum. Whoever answers knows best."""
+_WORST: Final = frozenset({"paddock_ledger_up"})
+"""Families of which the smallest sample holds: one worker that cannot is a router that cannot."""
+_BEST: Final = frozenset({"paddock_endpoint_healthy"})
+"""Families of which the largest holds: what one worker can reach is there."""
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[tuple[str, str], ...]
@@ -74,7 +89,7 @@ def exposed(families: Iterable[Family]) -> str:
 
 
 def added_up(several: Iterable[Iterable[Family]], *, latest: frozenset[str] = frozenset()) -> list[Family]:
-    """The families of several workers as one: samples of the same labels are added.
+    """The families of several workers as one: samples of the same labels are added, where they are sums.
 
     Args:
         several: Each worker's families, the one that answers last.
@@ -87,12 +102,22 @@ def added_up(several: Iterable[Iterable[Family]], *, latest: frozenset[str] = fr
                 found[one.name] = (one, {})
             sums = found[one.name][1]
             for ending, labels, value in one.samples:
-                before = 0.0 if one.name in latest else sums.get((ending, labels), 0)
-                sums[ending, labels] = before + value
+                sums[ending, labels] = _together(one.name, sums.get((ending, labels)), value, latest)
     return [
         Family(one.name, one.kind, one.text, [(ending, labels, value) for (ending, labels), value in sums.items()])
         for one, sums in found.values()
     ]
+
+
+def _together(name: str, before: float | None, value: float, latest: frozenset[str]) -> float:
+    """What one worker tells beside what those before it told."""
+    if before is None or name in latest or name in _TOLD_BY_ALL:
+        return value
+    if name in _WORST:
+        return min(before, value)
+    if name in _BEST:
+        return max(before, value)
+    return before + value
 
 
 def to_json(families: Iterable[Family]) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from agent_runtime.router.exposition import Family, Histogram, family, histograms
+from agent_runtime.router.process_metrics import ProcessMetrics
 
 
 class Metrics:
@@ -29,11 +30,12 @@ class Metrics:
         self.fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Requests that a tier could not answer and another took, by both."""
         self.refused: defaultdict[str, int] = defaultdict(int)
-        """By what refused them: key, rate, budget, privacy."""
+        """By the code of the error that they were answered with, such as ``private_prompt``."""
         self.reloads: defaultdict[str, int] = defaultdict(int)
         """Contracts read while running, by result: ok, failed."""
         self.last_reload_ok = True
         self.last_reload_timestamp_seconds = 0.0
+        self.process = ProcessMetrics()
 
     def families(
         self,
@@ -120,6 +122,7 @@ class Metrics:
                 [((), self.last_reload_timestamp_seconds)],
             ),
             family("paddock_client_connections", "gauge", "Open connections.", [((), connections)]),
+            *self.process.families(),
         ]
 
     def _by_model(self) -> list[Family]:

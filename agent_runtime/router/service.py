@@ -170,6 +170,8 @@ class Router:
 
     def refuse(self, client: ClientConnection, request: Request, error: RequestError) -> None:
         """Write an error."""
+        if error.code is not None:
+            self.metrics.refused[error.code] += 1
         self.account.answered_here(request, error.status)
         client.work = None
         client.respond_error(request, error)

@@ -24,20 +24,27 @@ def entry_text(draft: Draft, licences: Mapping[str, Licence]) -> str:
         draft: The entry.
         licences: Those that are described already.
     """
+    return _dumped(entry_document(draft, licences))
+
+
+def entry_document(draft: Draft, licences: Mapping[str, Licence]) -> dict[str, Any]:
+    """The same as plain JSON data."""
     document: dict[str, Any] = {}
     if draft.licence not in licences:
         document["licences"] = {draft.licence: _UNKNOWN_LICENCE}
     document["models"] = [_entry(draft)]
-    return _dumped(document)
+    return document
 
 
 def add_to_file(path: Path, draft: Draft, text: str) -> None:
     """Add the entry to a catalogue, which is made where there is none. What stands there stays as it is, word for word.
 
     Raises:
-        BadInputError: the file cannot be read, or would not be a catalogue with the entry at its end.
+        BadInputError: the file cannot be read, has such an entry, or would not be a catalogue with it at its end.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise BadInputError(f"{path} is no file. fix: name a catalogue")
         before = path.read_text("utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read: {error}. fix: name a catalogue") from error
@@ -51,10 +58,16 @@ def add_to_file(path: Path, draft: Draft, text: str) -> None:
 
 def _appended(path: Path, before: str, draft: Draft) -> str:
     """The file's text with the entry at the end of its models, which must be its last section and written in lines."""
-    document: object = yaml.safe_load(before)
+    try:
+        document: object = yaml.safe_load(before)
+    except yaml.YAMLError as error:
+        raise BadInputError(f"{path} is no YAML: {' '.join(str(error).split())}. fix: correct it") from error
     known = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     keys = list(known)
-    if not keys or keys[-1] != "models" or f"- name: {draft.name}\n" in before:
+    listed = cast("list[Any]", known["models"]) if isinstance(known.get("models"), list) else []
+    if draft.name in [cast("dict[str, Any]", one).get("name") for one in listed if isinstance(one, dict)]:
+        raise BadInputError(f"{path} has {draft.name} already. fix: give the entry another name with --name")
+    if not keys or keys[-1] != "models":
         raise BadInputError(f"{path} does not end with its models. fix: write 'models:' and its entries last")
     lines = [line for line in before.splitlines() if line.lstrip().startswith("- name:")]
     indent = len(lines[-1]) - len(lines[-1].lstrip()) if lines else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 from cli.console import note, write, write_json
 from cli.project import find_project
 from components.local.file_hash import sha256_of
+from components.local.files import temporary_path
 from components.local.plan import weights_path
 from fleet_spec.adapters import Adapter, AdapterError, read_adapter, require_base
 from fleet_spec.catalogue_entry import CatalogueModel
-from fleet_spec.errors import BadInputError
-from fleet_spec.sizing.gguf_file import GgufHeader, read_gguf_header
+from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.sizing.gguf_file import GgufError, GgufHeader, read_gguf_header
 from fleet_spec.stack_file import stack_file_path
 
 INSTALL_HINT = "pip install 'paddock[adapters]'"
@@ -38,10 +40,13 @@ def prepare(
 
     Raises:
         BadInputError: something is not there or not what it should be, or the adapter belongs to another base.
+        PaddockError: the file cannot be written; what was there before stays.
     """
     if not source.exists():
         raise BadInputError(f"there is no {source}. fix: name the adapter's folder or file")
     path, entry = base_file(base, stack)
+    if out.exists() and out.samefile(path):
+        raise BadInputError(f"--out {out} is the base itself, which would be lost. fix: name another file")
     header = read_gguf_header(path)
     if source.suffix == ".gguf":
         if scale != 1:
@@ -49,11 +54,12 @@ def prepare(
         adapter = read_adapter(source)
         require_base(adapter, header)
         if source.resolve() != out.resolve():
-            out.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, out)
+            _written(out, lambda path: shutil.copyfile(source, path))
     else:
-        _convert(source, header, entry, out, scale=scale, other_name=other_name)
-        adapter = read_adapter(out)
+        adapter = _written(
+            out,
+            lambda path: _convert(source, header, entry, path, name=out.stem, scale=scale, other_name=other_name),
+        )
     _tell(adapter, out, base, header, as_json=as_json)
 
 
@@ -96,8 +102,39 @@ def base_file(base: str, stack: str) -> tuple[Path, CatalogueModel | None]:
     return Path(WeightsType().create(inputs, Session())[1]["path"]), entry
 
 
+def _written(out: Path, write_to: Callable[[Path], object]) -> Adapter:
+    """Have a file written whole or not at all, and read it back.
+
+    Raises:
+        PaddockError: it cannot be written.
+    """
+    temporary = temporary_path(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_to(temporary)
+        try:
+            adapter = read_adapter(temporary)
+        except GgufError as error:
+            raise PaddockError(f"{out} could not be written whole. fix: make room on its disk") from error
+        temporary.replace(out)
+    except OSError as error:
+        raise PaddockError(
+            f"{out} cannot be written: {error.strerror or error}. fix: make room, or name another"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return adapter
+
+
 def _convert(
-    source: Path, header: GgufHeader, entry: CatalogueModel | None, out: Path, *, scale: float, other_name: bool
+    source: Path,
+    header: GgufHeader,
+    entry: CatalogueModel | None,
+    out: Path,
+    *,
+    name: str,
+    scale: float,
+    other_name: bool,
 ) -> None:
     missing = [name for name in ("gguf", "safetensors") if find_spec(name) is None]
     if missing:
@@ -114,7 +151,7 @@ def _convert(
             "fix: name that base, or give --other-name where these are the same weights"
         )
     converted = convert(trained, header, scale=scale)
-    write_adapter(converted, out, name=out.stem, base_name=trained.base_name)
+    write_adapter(converted, out, name=name, base_name=trained.base_name)
 
 
 def base_names(header: GgufHeader, entry: CatalogueModel | None) -> list[str]:

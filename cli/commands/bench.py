@@ -32,6 +32,7 @@ from cli.contract import read_contract
 from cli.fleet_access import fleet_of
 from cli.project import find_project
 from cli.router_access import KEY_VARIABLE, require_way
+from components.local.files import atomic_write
 from components.local.paths import processes_directory
 from components.local.processes import ProcessRecord, list_records
 from fleet_spec.contract import FleetContract
@@ -87,10 +88,15 @@ def run(where: Where, settings: Settings, prompts: Path | None, form: Form) -> N
     document = results.document()
     if earlier is not None:
         document["comparison"] = compare(earlier, document)
-    _write_files(document, form)
+    # Printed first: what was measured is not lost where the disk has no room.
     _print(document, form)
+    unwritten = _write_files(document, form)
     if results.interrupted:
         raise SystemExit(INTERRUPTED_EXIT_CODE)
+    if unwritten:
+        for told in unwritten:
+            note(f"error: {told}")
+        raise SystemExit(IncompleteError.exit_code)
     if not results.complete:
         missing = ", ".join(model.target.name for model in results.models if model.status != "complete")
         if form.as_json:
@@ -195,16 +201,25 @@ def _loop_factory() -> Any:
         return None
 
 
-def _write_files(document: dict[str, Any], form: Form) -> None:
+def _write_files(document: dict[str, Any], form: Form) -> list[str]:
+    """Write what is to be written, each file whole or not at all. Gives what could not be."""
+    texts: list[tuple[Path, str]] = []
     if form.save is not None:
-        form.save.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        note(f"wrote {form.save}")
+        texts.append((form.save, json.dumps(document, indent=1) + "\n"))
     if form.report is not None:
         from agent_runtime.benchmark.page import benchmark_page
 
         names = ", ".join(model["name"] for model in document["models"])
-        form.report.write_text(benchmark_page(document, f"Benchmark of {names}"), encoding="utf-8")
-        note(f"wrote {form.report}")
+        texts.append((form.report, benchmark_page(document, f"Benchmark of {names}")))
+    problems: list[str] = []
+    for path, text in texts:
+        try:
+            atomic_write(path, text.encode(), mode=0o644)
+        except OSError as error:
+            problems.append(f"{path} was not written: {error.strerror or error}")
+        else:
+            note(f"wrote {path}")
+    return problems
 
 
 def _print(document: dict[str, Any], form: Form) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.catalogue.drafts import draft_of
-from cli.catalogue.entry_text import add_to_file, entry_text
+from cli.catalogue.entry_text import add_to_file, entry_document, entry_text
 from cli.catalogue.listing import ORDERS, Listed, Order, Wanted, listing
 from cli.catalogue.of_stack import catalogue_of
 from cli.console import note, table, write, write_json
@@ -59,7 +59,14 @@ def list_models(wanted: Wanted, *, stack: str, engine: str, order: str, as_json:
 
 
 def add_model(
-    source: str, *, stack: str, name: str | None, licence: str | None, write_to: Path | None, url: str | None
+    source: str,
+    *,
+    stack: str,
+    name: str | None,
+    licence: str | None,
+    write_to: Path | None,
+    url: str | None,
+    as_json: bool = False,
 ) -> None:
     """Print an entry of the catalogue for a model, filled in by reading the model's own description.
 
@@ -70,6 +77,7 @@ def add_model(
         licence: The key of its licence, in place of what the source says.
         write_to: A catalogue to write it to, which is made where there is none.
         url: The Ollama to ask, in place of the stack's.
+        as_json: Print one JSON document: the entry as a catalogue has it, what is not known, and where it was written.
 
     Raises:
         BadInputError: the source cannot be read, the catalogue has such a model, or the file cannot take it.
@@ -83,10 +91,20 @@ def add_model(
     else:
         raise BadInputError(f"the catalogue has {known.name} already. fix: give the entry another name with --name")
     text = entry_text(draft, catalogue.licences)
+    if write_to is not None:
+        add_to_file(write_to, draft, text)
+    if as_json:
+        write_json(
+            {
+                "catalogue": entry_document(draft, catalogue.licences),
+                "unknown": list(draft.unknown),
+                "written": str(write_to) if write_to is not None else None,
+            }
+        )
+        return
     if write_to is None:
         write(text.rstrip("\n"))
     else:
-        add_to_file(write_to, draft, text)
         note(f"wrote {draft.name} to {write_to}; name the file below paddock:catalogues in the stack's config")
     for unknown in draft.unknown:
         note(f"not known: {unknown}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cli.console import note, table, write, write_json
 from cli.plan.against import Comparison, against_contract, against_plan
 from cli.plan.build import Plan, build_plan
-from cli.plan.words import COLUMNS, change_line, difference_line, lines, row, total_row
+from cli.plan.words import COLUMNS, change_line, difference_line, lines, not_counted_lines, rows, total_row
 from cli.project import Project, find_project
 from cli.stack_spec import read_stack_spec
 from fleet_spec.catalogue_notes import deprecation_notes
 from fleet_spec.contract import FleetContract
 from fleet_spec.errors import BadInputError, PaddockError
+from fleet_spec.quantities import amount
+from fleet_spec.spec import FleetSpec
 
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
@@ -77,8 +80,22 @@ def _plan(directory: Path, stack: str, project: Project) -> Plan:
     spec = read_stack_spec(directory, stack)
     for deprecation in deprecation_notes(spec):
         note(deprecation)
-    memory_bytes = _machine_memory_bytes() if spec.target == "local" else None
-    return build_plan(spec, stack, spec.catalogue, project.directory, machine_memory_bytes=memory_bytes)
+    return build_plan(spec, stack, spec.catalogue, project.directory, machine_memory_bytes=_memory_bytes(spec))
+
+
+def _memory_bytes(spec: FleetSpec) -> int | None:
+    """Main memory of the machine that models without a GPU share; None where there is no such, or nobody knows."""
+    if spec.target == "kubernetes":
+        return None
+    if spec.target == "docker":
+        from components.docker.daemon import HOST_VARIABLE
+
+        if spec.docker.memory is not None:
+            return int(amount(spec.docker.memory))
+        host = spec.docker.host or os.environ.get(HOST_VARIABLE) or "unix://"
+        if not host.startswith("unix://"):
+            return None
+    return _machine_memory_bytes()
 
 
 def _machine_memory_bytes() -> int:
@@ -108,7 +125,7 @@ def _compare(plan: Plan, against: str, project: Project) -> Comparison:
 
 
 def _print(plan: Plan, comparison: Comparison | None) -> None:
-    table(COLUMNS, [*(row(model) for model in plan.models), total_row(plan)])
+    table(COLUMNS, [*rows(plan), total_row(plan)])
     for line in lines(plan):
         write(line)
     if comparison is not None:
@@ -120,6 +137,8 @@ def _print(plan: Plan, comparison: Comparison | None) -> None:
         difference = difference_line(comparison)
         if difference is not None:
             write(f"  {difference}")
+        for line in not_counted_lines(comparison):
+            write(f"  {line}")
     for one in plan.verdicts:
         level = f"excepted until {one.exception.until}" if one.exception is not None else one.level
         write(f"{level}: {one.rule.name}: {one.finding.where}: {one.finding.what}")

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 
 
-def pull(name: str, stack: str, *, url: str | None, as_json: bool) -> None:
+def pull(name: str, stack: str, *, url: str | None, insecure: bool = False, as_json: bool) -> None:
     """Have each Ollama server of a stack fetch a model; shows bytes, speed and what is left.
 
     Args:
-        name: A model of Ollama's library, such as ``llama3.1:8b``.
+        name: A model of Ollama's library, such as ``llama3.1:8b``, or of another registry: ``HOST/OWNER/NAME:TAG``.
         stack: The stack's name.
         url: One server, in place of the stack's.
+        insecure: Whether a registry without TLS will do.
         as_json: Print one JSON document.
 
     Raises:
@@ -35,7 +36,7 @@ def pull(name: str, stack: str, *, url: str | None, as_json: bool) -> None:
     pulled: list[dict[str, Any]] = []
     for server in _servers(stack, url):
         with OllamaLLMClient(server) as client, _Bar(f"{name} at {server}") as bar:
-            for progress in client.pull(name):
+            for progress in client.pull(name, insecure=insecure):
                 bar.show(progress)
             size_bytes = next((model.size for model in client.list().models if model.model in _names(name)), None)
         pulled.append({"url": server, "model": name, "sizeBytes": int(size_bytes) if size_bytes else None})
@@ -100,7 +101,7 @@ def _servers(stack: str, url: str | None) -> list[str]:
 
 
 def _names(name: str) -> tuple[str, str]:
-    return name, name if ":" in name else f"{name}:latest"
+    return name, name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
 class _Bar:

@@ -166,7 +166,7 @@ class TeamProgress:
                 self.run_id = event.run_id
                 note(f"team {event.team}, run {event.run_id}")
                 for name, choice in event.models.items():
-                    note(f"  {name}: {choice.name} ({choice.model}): {choice.reason}")
+                    note(f"  {name}: {choice.reason if choice.is_fallback else f'{choice.name} ({choice.model})'}")
                 if event.finished_steps:
                     note(f"  {event.finished_steps} steps were finished before and are not done again")
             case TeamStepStarted():

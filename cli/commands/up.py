@@ -7,11 +7,12 @@ from typing import Any
 
 from agent_runtime.chat_client import Answer, ChatClient, ReplyError, RouterUnreachableError
 from cli.commands.lifecycle import describe_changes, require_consent, require_terminal
-from cli.console import note, table, write, write_json
+from cli.console import Step, note, table, write, write_json
 from cli.engine.operations import Outcome, open_stack
 from cli.preflight import check_stack
 from cli.project import command_name, find_project
 from cli.router_access import chat_client, how_to_reach, router_url
+from components.local import web_ui_package
 from fleet_spec.contract import FleetContract
 
 QUESTION = "What is the capital of Japan?"
@@ -21,12 +22,14 @@ FIRST_ANSWER_TRIES = 3
 def run(stack: str, *, yes: bool, as_json: bool) -> None:
     """Bring a stack up."""
     project = find_project()
-    check_stack(project, stack)
+    spec = check_stack(project, stack)
     require_terminal(yes)
     operator = open_stack(project, stack, create=True)
     if not yes:
         operator.preview()
         require_consent(yes, f"Bring stack {stack!r} up?")
+    if spec.target == "local" and spec.web_ui.enabled:
+        provide_web_ui(yes)
     outcome = operator.up()
     contract = FleetContract.from_mapping(operator.outputs()["fleet"], "the stack's output `fleet`")
     answer = _answer(contract)
@@ -34,6 +37,18 @@ def run(stack: str, *, yes: bool, as_json: bool) -> None:
         write_json(_document(outcome, contract, answer))
     else:
         _show(outcome, contract, answer)
+
+
+def provide_web_ui(yes: bool) -> None:
+    """Install the web UI where it is not: nobody gets that much without having said so."""
+    if web_ui_package.is_installed():
+        return
+    what, size = f"open-webui {web_ui_package.VERSION}", web_ui_package.gigabytes(web_ui_package.SIZE_BYTES)
+    note(f"webUi.enabled: {what} is not installed here; it takes {size} in {web_ui_package.environment_directory()}")
+    require_consent(yes, f"Install {what} ({size})?")
+    with Step(f"installing {what} ({size})") as step:
+        web_ui_package.install(step.update)
+        step.finish(f"installed {what}")
 
 
 def _answer(contract: FleetContract) -> Answer | None:
@@ -95,6 +110,8 @@ def _show(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> N
         ["router", "Ollama API", "", contract.router.ollama],
         ["router", "metrics", "", contract.router.metrics],
     ]
+    if contract.web_ui is not None:
+        rows.append(["web UI", "open-webui", "", contract.web_ui.external_url or contract.web_ui.url])
     table(["name", "what", "engine", "address"], rows)
     if contract.aliases:
         write("aliases: " + ", ".join(f"{alias} -> {' | '.join(arms)}" for alias, arms in contract.aliases.items()))
@@ -115,10 +132,17 @@ def _next_steps(contract: FleetContract) -> list[str]:
         *(how_to_reach(contract) if url is None else []),
         f'{paddock} ask "Who wrote Hamlet?"{flag}',
         f"{paddock} chat{flag}",
+        *_web_ui_step(contract),
         f"{paddock} status{flag}",
         *reached,
         f"{paddock} destroy{flag}",
     ]
+
+
+def _web_ui_step(contract: FleetContract) -> list[str]:
+    page = contract.web_ui
+    url = None if page is None else page.external_url or (page.url if contract.target != "kubernetes" else None)
+    return [f"open {url} in a browser; the first to sign up there is its administrator"] if url is not None else []
 
 
 def _stack_flag(stack: str) -> str:

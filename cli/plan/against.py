@@ -8,7 +8,8 @@ from typing import Any
 
 from cli.plan.build import Plan
 from fleet_spec.contract import FleetContract
-from fleet_spec.cost import rounded
+from fleet_spec.cost import rounded, total
+from fleet_spec.prices.table import HOURS_PER_MONTH
 
 Facts = Mapping[str, Any]
 """What is compared of a model, by name."""
@@ -33,7 +34,9 @@ class Comparison:
     changes: tuple[Change, ...]
     differences_usd: Mapping[str, float | None]
     """What a month costs more than before (``leastUsd``, ``expectedUsd``, ``mostUsd``); None where one side is not
-    known. Empty against a contract, which tells no whole cost."""
+    known. Against a contract: more than what runs of the models costs (``leastUsd``, ``mostUsd``)."""
+    not_counted: tuple[str, ...] = ()
+    """What the differences leave out, and why."""
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -50,6 +53,7 @@ class Comparison:
                 for change in self.changes
             ],
             "differencesUsd": dict(self.differences_usd),
+            "notCounted": list(self.not_counted),
         }
 
 
@@ -67,7 +71,12 @@ def against_plan(plan: Plan, other: Plan, source: str) -> Comparison:
 
 
 def against_contract(plan: Plan, contract: FleetContract, source: str) -> Comparison:
-    """Compare with the contract of what runs. It tells of models, engines and contexts, and of no GPUs."""
+    """Compare with the contract of what runs. It tells of models, engines and contexts, and of no GPUs.
+
+    What a model costs there is known where the contract has its price and its replicas one by one. A cluster's has
+    their common name, behind which there may be any number. The models that this is not known of are left out of the
+    differences, on both sides.
+    """
     before = {
         name: {
             "model": model.model,
@@ -76,6 +85,7 @@ def against_contract(plan: Plan, contract: FleetContract, source: str) -> Compar
             **({"usdPerHour": model.usd_per_hour} if model.usd_per_hour is not None else {}),
         }
         for name, model in contract.models.items()
+        if model.adapter_of is None
     }
     after = {
         name: {field: value for field, value in facts.items() if field in ("model", "engine", "contextLength")}
@@ -85,7 +95,33 @@ def against_contract(plan: Plan, contract: FleetContract, source: str) -> Compar
         price = next((one.occupation.price for one in plan.models if one.name == name), None)
         if "usdPerHour" in facts and price is not None and name in after:
             after[name]["usdPerHour"] = round(price.usd, 6)
-    return Comparison(source, _changes(after, before), {})
+    differences, not_counted = _running_differences(plan, contract)
+    return Comparison(source, _changes(after, before), differences, not_counted)
+
+
+def _running_differences(plan: Plan, contract: FleetContract) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """What the planned models cost more than those that run, and what could not be reckoned."""
+    running: dict[str, float] = {}
+    left_out: list[str] = []
+    for name, model in contract.models.items():
+        if model.adapter_of is not None:
+            continue
+        if any(endpoint.discover for endpoint in model.endpoints):
+            left_out.append(f"{name}: the contract does not tell how many replicas run")
+        elif model.usd_per_hour is None:
+            left_out.append(f"{name}: the contract has no price of it; it has one where the stack named usdPerHour")
+        else:
+            running[name] = len(model.endpoints) * model.usd_per_hour * HOURS_PER_MONTH
+    planned = [one for one in plan.models if one.name in running or one.name not in contract.models]
+    if plan.parts:
+        left_out.append(f"{', '.join(one.part.name for one in plan.parts)}: the contract does not tell their cost")
+    if not planned and not running:
+        return {}, tuple(left_out)
+    now = sum(running.values())
+    return {
+        "leastUsd": _difference(total(one.cost.least_usd for one in planned), now),
+        "mostUsd": _difference(total(one.cost.most_usd for one in planned), now),
+    }, tuple(left_out)
 
 
 def _facts(plan: Plan) -> dict[str, dict[str, Any]]:

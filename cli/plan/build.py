@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cli.plan.sizes import Size, capacity, cheapest_holders, size
-from components.kubernetes.groups import fleet_groups
-from components.kubernetes.plan import plan_fleet
+from cli.plan.figures import Figure, figures
+from cli.plan.host_memory import HostMemory
+from cli.plan.model_plan import ModelPlan
+from cli.plan.objects import objects_of
+from cli.plan.sizes import capacity, cheapest_holders, size
+from cli.plan.together import in_main_memory, on_gpus
 from fleet_spec.catalogue import Catalogue, UnknownModelError
-from fleet_spec.cost import Commercial, MonthlyCost, Occupation, TokenCost, day_of, monthly_cost, token_cost, total
-from fleet_spec.errors import Problem, SpecError
-from fleet_spec.fleet_cost import FleetCosts
+from fleet_spec.cost import Commercial, day_of, monthly_cost, token_cost, total
+from fleet_spec.errors import Problem
+from fleet_spec.fleet_cost import FleetCosts, PartCost
 from fleet_spec.governance_spec import TokenPrice
-from fleet_spec.prices.advice import Holding
 from fleet_spec.prices.table import load_price_table
-from fleet_spec.sizing.estimate import GIB
+from fleet_spec.prices.unit_prices import UnitPrice
 from fleet_spec.spec import FleetSpec
 from policies.facts import facts_of
 from policies.judgement import Verdict, judge
-from policies.rules.rule import Manifest
-
-_FIT_KEYS = (".gpu", ".resources.limits.memory")
-"""Where the plan of a cluster says that a model does not fit."""
-
-
-@dataclass(frozen=True)
-class ModelPlan:
-    """One model, sized and priced."""
-
-    name: str
-    model: str
-    size: Size
-    gpu: str | None
-    gpus_per_replica: int
-    occupation: Occupation
-    cost: MonthlyCost
-    tokens: TokenCost | None
-    overloaded_hours: int
-    """Hours of the expected day in which more replicas are wanted than there may be."""
-    problems: tuple[Problem, ...] = ()
-    """Why it does not fit, where a cluster's plan says so."""
-    cheapest: Holding | None = None
-    """For a model that does not fit its GPUs: the cheapest of the price table that hold it."""
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether a replica fits; None where that is not known."""
-        return False if self.problems else self.size.fits
-
-    @property
-    def most_gpus(self) -> int:
-        """GPUs of every replica that it may have."""
-        return self.gpus_per_replica * self.occupation.most_replicas
-
-    @property
-    def least_gpus(self) -> int:
-        """GPUs of the fewest replicas."""
-        return self.gpus_per_replica * self.occupation.least_replicas
-
-    @property
-    def storage_gib(self) -> tuple[float, float]:
-        """Of the fewest replicas, and of the most."""
-        one, shared = self.occupation.storage_gib_per_replica, self.occupation.storage_gib_shared
-        return shared + one * self.occupation.least_replicas, shared + one * self.occupation.most_replicas
 
 
 @dataclass(frozen=True)
@@ -75,18 +32,26 @@ class Plan:
     target: str
     provider: str | None
     models: tuple[ModelPlan, ...]
-    rest: MonthlyCost
+    parts: tuple[PartCost, ...]
     """What the fleet's own parts cost."""
+    storage_price: UnitPrice | None
     verdicts: tuple[Verdict, ...]
     budget_usd: float
     """What may be spent on tiers beyond the fleet; it comes on top of the fleet's own cost."""
     has_outer_tiers: bool
     ceiling_usd: float | None
+    host_memory: HostMemory | None = None
+    """For a Docker host: what its main memory is asked for."""
 
     def total(self, what: str) -> float | None:
         """The sum of ``least_usd``, ``expected_usd`` or ``most_usd``; None where a part is not known."""
         costs: list[float | None] = [getattr(model.cost, what) for model in self.models]
-        return total([*costs, getattr(self.rest, what)])
+        return total([*costs, *(getattr(part.cost, what) for part in self.parts)])
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Every price that the plan rests on, each once."""
+        return figures(self.models, self.parts, self.storage_price)
 
     @property
     def misfits(self) -> tuple[ModelPlan, ...]:
@@ -109,30 +74,36 @@ def build_plan(
         stack: Its name.
         catalogue: The models to know.
         project: The project's directory, for files of weights.
-        machine_memory_bytes: What this machine has, for a local stack.
+        machine_memory_bytes: What the machine of a local stack or the Docker host has; None where that is not known.
 
     Raises:
         SpecError: the config has mistakes beyond models that do not fit.
     """
     costs = FleetCosts(spec)
-    manifests, misfits = _manifests(spec, stack, catalogue)
+    objects = objects_of(spec, stack, catalogue, project, machine_memory_bytes)
     models = tuple(
-        _model(name, spec, catalogue, project, costs, machine_memory_bytes, misfits.get(name, ()))
+        _model(name, spec, catalogue, project, costs, machine_memory_bytes, objects.misfits.get(name, ()))
         for name in spec.models
     )
-    if spec.target == "local" and machine_memory_bytes is not None:
-        models = _together(models, machine_memory_bytes)
-    facts = facts_of(spec, stack, catalogue, total([*(one.cost.most_usd for one in models), costs.rest().most_usd]))
+    if spec.target != "kubernetes" and machine_memory_bytes is not None:
+        models = in_main_memory(models, machine_memory_bytes)
+    if spec.target == "docker":
+        models = on_gpus(models, spec)
+    parts = costs.parts()
+    most_usd = total(one.cost.most_usd for one in (*models, *parts))
+    facts = facts_of(spec, stack, catalogue, most_usd)
     return Plan(
         stack=stack,
         target=spec.target,
         provider=costs.prices.provider,
         models=models,
-        rest=costs.rest(),
-        verdicts=tuple(judge(manifests, facts, spec.policies)),
+        parts=parts,
+        storage_price=costs.storage_price,
+        verdicts=tuple(judge(objects.manifests, facts, spec.policies)),
         budget_usd=spec.budget.monthly_usd,
         has_outer_tiers=spec.tiers.cloud is not None or spec.tiers.commercial is not None,
         ceiling_usd=spec.policies.monthly_usd,
+        host_memory=objects.host_memory,
     )
 
 
@@ -165,22 +136,6 @@ def _model(
     )
 
 
-def _together(models: tuple[ModelPlan, ...], machine_memory_bytes: int) -> tuple[ModelPlan, ...]:
-    """The models of one machine, none of which fits where all of them together do not."""
-    taken_bytes = sum(
-        model.size.memory.total_bytes * model.occupation.most_replicas
-        for model in models
-        if model.size.memory is not None
-    )
-    if taken_bytes <= machine_memory_bytes:
-        return models
-    reason = f"takes, with all replicas of the fleet, {taken_bytes / GIB:.1f} of {machine_memory_bytes / GIB:.1f} GiB"
-    return tuple(
-        model if model.fits is False else replace(model, size=replace(model.size, fits=False, reason=reason))
-        for model in models
-    )
-
-
 def _full_name(name: str, catalogue: Catalogue) -> str:
     try:
         return catalogue.get(name).name
@@ -204,41 +159,3 @@ def _commercial(name: str, spec: FleetSpec) -> Commercial:
             return Commercial(over_there, price)
     chosen = spec.prices.compare_with
     return Commercial(chosen, load_price_table().commercial.models[chosen])
-
-
-def _manifests(spec: FleetSpec, stack: str, catalogue: Catalogue) -> tuple[list[Manifest], Mapping[str, list[Problem]]]:
-    """A cluster's manifests, those of models that do not fit left out, and why each of these does not."""
-    if spec.target != "kubernetes":
-        return [], {}
-    misfits: dict[str, list[Problem]] = {}
-    try:
-        planned = plan_fleet(spec, stack, catalogue)
-    except SpecError as error:
-        for problem in error.problems:
-            name = _misfit(problem, spec)
-            if name is None:
-                raise
-            misfits.setdefault(name, []).append(problem)
-        rest = _without(spec, misfits)
-        if not rest.models:
-            return [], misfits
-        planned = plan_fleet(rest, stack, catalogue)
-    return [manifest for group in fleet_groups(planned) for manifest in group.manifests], misfits
-
-
-def _misfit(problem: Problem, spec: FleetSpec) -> str | None:
-    """The model that a problem says does not fit; None where it says something else."""
-    for name in spec.models:
-        if problem.key in {f"models.{name}{key}" for key in _FIT_KEYS}:
-            return name
-    return None
-
-
-def _without(spec: FleetSpec, names: Mapping[str, object]) -> FleetSpec:
-    models = {name: model for name, model in spec.models.items() if name not in names}
-    aliases = {
-        alias: kept
-        for alias, arms in spec.aliases.items()
-        if (kept := {name: weight for name, weight in arms.items() if name not in names})
-    }
-    return spec.model_copy(update={"models": models, "aliases": aliases})

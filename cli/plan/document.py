@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli.plan.against import Comparison
-from cli.plan.build import ModelPlan, Plan
-from fleet_spec.cost import rounded
+from cli.plan.build import Plan
+from cli.plan.model_plan import ModelPlan
+from fleet_spec.cost import rounded, total
+from fleet_spec.fleet_cost import PartCost
 
 
 def document(plan: Plan, comparison: Comparison | None) -> dict[str, Any]:
@@ -16,6 +18,7 @@ def document(plan: Plan, comparison: Comparison | None) -> dict[str, Any]:
         "target": plan.target,
         "ok": not plan.blocked,
         "models": [_model(model) for model in plan.models],
+        "parts": [_part(part) for part in plan.parts],
         "totals": {
             "leastUsd": rounded(plan.total("least_usd")),
             "expectedUsd": rounded(plan.total("expected_usd")),
@@ -24,13 +27,31 @@ def document(plan: Plan, comparison: Comparison | None) -> dict[str, Any]:
             "mostGpus": sum(model.most_gpus for model in plan.models),
             "leastStorageGib": sum(model.storage_gib[0] for model in plan.models),
             "mostStorageGib": sum(model.storage_gib[1] for model in plan.models),
-            "partsUsd": rounded(plan.rest.most_usd),
+            "partsUsd": rounded(total(part.cost.most_usd for part in plan.parts)),
         },
-        "prices": {"provider": plan.provider},
+        **({"host": plan.host_memory.to_mapping()} if plan.host_memory is not None else {}),
+        "prices": {
+            "provider": plan.provider,
+            "figures": [figure.to_mapping() for figure in plan.figures],
+            "unconfirmed": sum(not figure.confirmed for figure in plan.figures),
+        },
         "budget": {"monthlyUsd": plan.budget_usd, "covers": "tiers beyond the fleet"},
         "ceiling": {"monthlyUsd": plan.ceiling_usd},
         "findings": [verdict.to_mapping() for verdict in plan.verdicts],
         **({"against": comparison.to_mapping()} if comparison is not None else {}),
+    }
+
+
+def _part(one: PartCost) -> dict[str, Any]:
+    part = one.part
+    return {
+        "name": part.name,
+        "replicas": {"least": part.least_replicas, "most": part.most_replicas},
+        "cpusPerReplica": part.cpus,
+        "memoryGibPerReplica": part.memory_gib,
+        "storageGib": part.storage_gib,
+        "loadBalancers": part.load_balancers,
+        "monthlyUsd": one.cost.to_mapping(),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cli.plan.against import Comparison
 from cli.plan.build import Plan
-from cli.plan.words import COLUMNS, change_line, difference_line, lines, row, total_row
+from cli.plan.words import COLUMNS, change_line, difference_line, lines, not_counted_lines, rows, total_row
 
 
 def markdown(plan: Plan, comparison: Comparison | None) -> str:
@@ -17,9 +17,10 @@ def markdown(plan: Plan, comparison: Comparison | None) -> str:
         difference = difference_line(comparison)
         parts += [f"**Against {_text(comparison.source)}**" + (f": {difference}" if difference else ""), ""]
         parts += [f"- {_text(change_line(change))}" for change in comparison.changes] or ["- no model changes"]
+        parts += [f"- {_text(line)}" for line in not_counted_lines(comparison)]
         parts.append("")
-    rows = [*(row(model) for model in plan.models), [f"**{cell}**" for cell in total_row(plan)]]
-    parts += _table(COLUMNS, rows)
+    cells = [*rows(plan), [f"**{cell}**" for cell in total_row(plan)]]
+    parts += _table(COLUMNS, cells)
     parts += ["", *(f"- {_text(line)}" for line in lines(plan)), ""]
     if plan.verdicts:
         parts += ["**Policies**", ""]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from cli.plan.adapters import with_adapters
 from components.kubernetes.plan import DEFAULT_CONTEXT_LENGTH_TOKENS as KUBERNETES_CONTEXT_TOKENS
 from components.local.plan import DEFAULT_CONTEXT_LENGTH_TOKENS as LOCAL_CONTEXT_TOKENS
 from components.local.plan import weights_path
@@ -72,14 +73,14 @@ def size(name: str, spec: FleetSpec, catalogue: Catalogue, project: Path, machin
         spec: The config.
         catalogue: The models to know.
         project: The project's directory, for files of weights.
-        machine_memory_bytes: What this machine has, for a local fleet; None where that is not to count.
+        machine_memory_bytes: What this machine or the Docker host has; None where that is not known.
     """
     model = spec.models[name]
     entry = _entry(catalogue, model.model)
     engine = _engine(model, spec, entry)
     quantization = _quantization(model, engine, entry)
     try:
-        figures = _figures(model, engine, quantization, entry, project)
+        figures = _figures(model, spec.target, engine, quantization, entry, project)
     except BadInputError as error:
         return Size(engine, quantization, model.context_length, None, None, _sentence(error), None)
     if figures is None:
@@ -87,9 +88,10 @@ def size(name: str, spec: FleetSpec, catalogue: Catalogue, project: Path, machin
         return Size(engine, quantization, model.context_length, None, None, reason, None)
     default = KUBERNETES_CONTEXT_TOKENS if spec.target == "kubernetes" else LOCAL_CONTEXT_TOKENS
     tokens = model.context_length or min(default, figures.architecture.context_length)
-    needed = _memory(figures, model, engine, tokens, model.gpu.count if model.gpu is not None else 0)
+    alone = _memory(figures, model, engine, tokens, model.gpu.count if model.gpu is not None else 0)
+    needed = with_adapters(alone, model, engine, entry, project)
     verdict, reason = _fits(needed, model, spec, engine, machine_memory_bytes)
-    bound = _bound(figures, needed, model, engine, tokens, spec.load.of(name).input_tokens)
+    bound = _bound(figures, alone, model, engine, tokens, spec.load.of(name).input_tokens)
     return Size(engine, quantization, tokens, needed, verdict, reason, bound)
 
 
@@ -109,13 +111,14 @@ def cheapest_holders(name: str, spec: FleetSpec, size: Size, catalogue: Catalogu
     The arguments are those of :func:`size`, and what it gave. Any provider counts where the config names none.
     """
     model = spec.models[name]
-    figures = _figures(model, size.engine, size.quantization, _entry(catalogue, model.model), project)
+    entry = _entry(catalogue, model.model)
+    figures = _figures(model, spec.target, size.engine, size.quantization, entry, project)
     tokens = size.context_length
     if figures is None or tokens is None:
         return []
 
     def needed(gpus: int) -> MemoryEstimate:
-        return _memory(figures, model, size.engine, tokens, gpus)
+        return with_adapters(_memory(figures, model, size.engine, tokens, gpus), model, size.engine, entry, project)
 
     return cheapest_holding(needed, engine=size.engine, prices=spec.prices)
 
@@ -145,10 +148,16 @@ def _quantization(model: ModelSpec, engine: Engine, entry: CatalogueModel | None
 
 
 def _figures(
-    model: ModelSpec, engine: Engine, quantization: str | None, entry: CatalogueModel | None, project: Path
+    model: ModelSpec,
+    target: str,
+    engine: Engine,
+    quantization: str | None,
+    entry: CatalogueModel | None,
+    project: Path,
 ) -> Figures | None:
     path = weights_path(model, project)
-    if path is not None:
+    # A Docker host's own files are read where they happen to be here, too.
+    if path is not None and (target != "docker" or path.is_file()):
         file = read_gguf(path)
         return Figures(file.architecture, file.weights_bytes, 1.0)
     if entry is None:
@@ -180,9 +189,10 @@ def _fits(
         if spec.target == "kubernetes":
             return True, f"takes {gib} of main memory; its pod asks for as much"
         if machine_memory_bytes is None:
-            return None, f"takes {gib} of main memory"
+            return None, f"takes {gib} of main memory; say in docker.memory what the host has"
         there = needed.total_bytes <= machine_memory_bytes
-        return there, f"takes {gib} of this machine's {machine_memory_bytes / GIB:.1f} GiB"
+        whose = "this machine's" if spec.target == "local" else "the host's"
+        return there, f"takes {gib} of {whose} {machine_memory_bytes / GIB:.1f} GiB"
     one_gpu = gpu_memory_bytes(model)
     if one_gpu is None:
         return None, f"takes {gib}; the memory of {model.gpu.type} is not known"

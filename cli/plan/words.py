@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from cli.plan.against import Change, Comparison
-from cli.plan.build import ModelPlan, Plan
+from cli.plan.build import Plan
+from cli.plan.host_memory import HostMemory
+from cli.plan.model_plan import ModelPlan
+from fleet_spec.fleet_cost import PartCost
+from fleet_spec.prices.unit_prices import KEYS
+from fleet_spec.sizing.estimate import GIB
 
 COLUMNS = ("model", "serves", "fits", "GPUs", "replicas", "storage", "USD/month", "expected")
 
@@ -23,9 +28,30 @@ def row(model: ModelPlan) -> list[str]:
     ]
 
 
+def part_row(one: PartCost) -> list[str]:
+    """The line of one of the fleet's own parts."""
+    part = one.part
+    return [
+        part.name,
+        "-",
+        "-",
+        "-",
+        _span(part.least_replicas, part.most_replicas),
+        f"{part.storage_gib:,.0f} GiB" if part.storage_gib else "-",
+        usd_span(one.cost.least_usd, one.cost.most_usd),
+        usd(one.cost.expected_usd, unknown="-"),
+    ]
+
+
+def rows(plan: Plan) -> list[list[str]]:
+    """Every line but the total."""
+    return [*(row(model) for model in plan.models), *(part_row(part) for part in plan.parts)]
+
+
 def total_row(plan: Plan) -> list[str]:
     """The fleet's line."""
-    least, most = (sum(model.storage_gib[i] for model in plan.models) for i in (0, 1))
+    own = sum(one.part.storage_gib for one in plan.parts)
+    least, most = (own + sum(model.storage_gib[i] for model in plan.models) for i in (0, 1))
     gpus = _span(sum(model.least_gpus for model in plan.models), sum(model.most_gpus for model in plan.models))
     return [
         "total",
@@ -48,7 +74,8 @@ def lines(plan: Plan) -> list[str]:
     for model in plan.misfits:
         problems = model.problems
         said += [f"{model.name} does not fit: {one.message}; fix: {one.fix}" for one in problems] or [
-            f"{model.name} does not fit: it {model.size.reason}; fix: a larger machine, or a smaller context or model"
+            f"{model.name} does not fit: it {model.size.reason}; "
+            "fix: a larger machine, fewer replicas, or a smaller context or model"
         ]
         if model.cheapest is not None:
             said.append(
@@ -65,6 +92,12 @@ def lines(plan: Plan) -> list[str]:
             )
         if model.occupation.price is None:
             said.append(f"{model.name}: no price is known of {model.gpu or 'its CPUs'}; set {_price_key(model)}")
+    for part in plan.parts:
+        if part.unpriced:
+            keys = ", ".join(KEYS[unit] for unit in part.unpriced)
+            said.append(f"{part.part.name}: no price is known of what it takes; set {keys}")
+    if plan.host_memory is not None:
+        said.append(host_line(plan.host_memory))
     said += prices(plan)
     said += [line for model in plan.models if (line := token_line(model)) is not None]
     if plan.has_outer_tiers:
@@ -74,14 +107,26 @@ def lines(plan: Plan) -> list[str]:
     return said
 
 
+def host_line(memory: HostMemory) -> str:
+    """What a Docker host's main memory is asked for."""
+    has = f"{memory.has_bytes / GIB:.1f}" if memory.has_bytes is not None else "an unknown number of"
+    return (
+        f"the host: models without a GPU need {memory.needed_bytes / GIB:.1f} of {has} GiB; "
+        f"all containers may use {memory.limit_bytes / GIB:.1f} GiB"
+    )
+
+
 def prices(plan: Plan) -> list[str]:
-    """Where the prices come from, each once."""
-    sources: dict[str, bool] = {}
-    for model in plan.models:
-        price = model.occupation.price
-        if price is not None:
-            sources.setdefault(f"{price.source} ({price.usd:.4g} USD an hour and replica)", price.confirmed)
-    return [f"price: {source}{'' if confirmed else '; not confirmed'}" for source, confirmed in sources.items()]
+    """Where the prices come from, each once, and how many of them nobody could look up."""
+    found = plan.figures
+    said = [
+        f"price: {figure.source} ({figure.usd:.4g} {figure.unit}){'' if figure.confirmed else '; not confirmed'}"
+        for figure in found
+    ]
+    doubtful = sum(not figure.confirmed for figure in found)
+    if doubtful:
+        said.append(f"{doubtful} of {len(found)} prices are not confirmed: name your own in prices before you decide")
+    return said
 
 
 def token_line(model: ModelPlan) -> str | None:
@@ -106,11 +151,16 @@ def change_line(change: Change) -> str:
 
 
 def difference_line(comparison: Comparison) -> str | None:
-    """What a month costs more or less than before; None against a contract."""
+    """What a month costs more or less than before; None where nothing of it is known."""
     if not comparison.differences_usd:
         return None
     least, most = (comparison.differences_usd.get(key) for key in ("leastUsd", "mostUsd"))
     return f"a month costs {_signed(least)} USD at least, {_signed(most)} USD at most"
+
+
+def not_counted_lines(comparison: Comparison) -> list[str]:
+    """What that leaves out."""
+    return [f"not counted: {line}" for line in comparison.not_counted]
 
 
 def usd(amount: float | None, *, unknown: str = "?") -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from cli.stack_changes import Change, append, arms_of, at, copied, drop, list_at, load, made, put, rename, section
+from cli.swap.names import Turned, adapters_of
 
 Stage = Literal["original", "beside", "turned", "final"]
 STAGES: tuple[Stage, ...] = ("original", "beside", "turned", "final")
@@ -22,6 +23,8 @@ class Edits:
     candidate: str
     entry: dict[str, Any]
     """What the file is to say of the new model."""
+    adapters: tuple[Turned, ...] = ()
+    """Adapters that go over to the new model, each under a name of its own while both are up."""
 
     @cached_property
     def changes(self) -> dict[Stage, list[Change]]:
@@ -29,9 +32,13 @@ class Edits:
         data = load(self.original)
         aliases = at(data, section("aliases")) or {}
         present = (at(data, section("models")) or {})[self.old]
-        beside = [*_added(present, self.old, self.new, self.entry), put(section("aliases"), self.candidate, self.new)]
-        turned = [*_turned_aliases(aliases, self.old, self.new), drop(section("aliases"), self.candidate)]
-        turned += [*_keys(data, self.old, self.new), *_tiers(data, self.old, self.new)]
+        every = (Turned(self.old, self.new, self.candidate), *self.adapters)
+        beside = _added(present, self.old, self.new, self.entry, self.adapters)
+        beside += [put(section("aliases"), one.candidate, one.new) for one in every]
+        turned: list[Change] = []
+        for one in every:
+            turned += [*_turned_aliases(aliases, one.old, one.new), drop(section("aliases"), one.candidate)]
+            turned += [*_keys(data, one.old, one.new), *_tiers(data, one.old, one.new)]
         final = [drop(section("models"), self.old), *_load(data, self.old, self.new)]
         return {"original": [], "beside": beside, "turned": turned, "final": final}
 
@@ -78,14 +85,18 @@ class Edits:
         return made(current, undone[::-1])
 
 
-def _added(present: Any, old: str, new: str, entry: dict[str, Any]) -> list[Change]:
+def _added(present: Any, old: str, new: str, entry: dict[str, Any], adapters: tuple[Turned, ...]) -> list[Change]:
     """The new model beside the old one: a copy of it, so that comments go along, with what is another."""
     if not isinstance(present, dict):
         return [put(section("models"), new, entry)]
-    known = cast("dict[str, Any]", present)
+    known = dict(cast("dict[str, Any]", present))
+    if adapters:
+        names = {one.old: one.new for one in adapters}
+        known["adapters"] = {names.get(name, name): said for name, said in adapters_of(known).items()}
     other = [put(section("models", new), key, value) for key, value in entry.items() if known.get(key) != value]
     return [
         copied(section("models"), old, new),
+        *(rename(section("models", new, "adapters"), one.old, one.new) for one in adapters),
         *other,
         *(drop(section("models", new), key) for key in known if key not in entry),
     ]

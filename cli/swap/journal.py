@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.swap.edits import Edits
+from cli.swap.names import Turned
 from components.local.files import atomic_write, file_lock
 from fleet_spec.errors import BadInputError, PaddockError
 
@@ -52,6 +53,8 @@ class Journal(BaseModel):
     """The alias of the new one until clients get it."""
     entry: dict[str, Any]
     """What the stack's file is to say of the new one."""
+    adapters: tuple[Turned, ...] = ()
+    """Adapters of the old one that the new one serves, too."""
     original: str
     """The stack's file as it was before."""
     settings: Settings
@@ -64,7 +67,12 @@ class Journal(BaseModel):
     @property
     def edits(self) -> Edits:
         """What it changes in the stack's file."""
-        return Edits(self.original, self.old, self.new, self.candidate, self.entry)
+        return Edits(self.original, self.old, self.new, self.candidate, self.entry, self.adapters)
+
+    @property
+    def every(self) -> tuple[Turned, ...]:
+        """The model and its adapters: everything that clients may ask for by name."""
+        return (Turned(self.old, self.new, self.candidate), *self.adapters)
 
     @property
     def title(self) -> str:

@@ -5,12 +5,47 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cli.stack_changes import arms_of
 from fleet_spec.errors import BadInputError
 
 _COUNTED = re.compile(r"^(?P<name>.+)-\d+$")
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A name that goes, the one that comes in its place, and the alias of that until clients get it."""
+
+    old: str
+    new: str
+    candidate: str
+
+
+def adapters_of(entry: Any) -> dict[str, Any]:
+    """The adapters of a model, as a stack's file has it."""
+    said: Any = entry.get("adapters") if isinstance(entry, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    return said if isinstance(said, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def served(models: Mapping[str, Any]) -> dict[str, str]:
+    """Every model and every adapter of a stack's file, each with the model that serves it."""
+    return {
+        **{name: name for name in models},
+        **{adapter: name for name, entry in models.items() for adapter in adapters_of(entry)},
+    }
+
+
+def turned_adapters(old: str, new: str, models: Mapping[str, Any], aliases: Mapping[str, Any]) -> tuple[Turned, ...]:
+    """What the adapters of a model are called that go over to the new one. Their names take turns as the models' do."""
+    taken: dict[str, Any] = {**served(models), new: new}
+    found: list[Turned] = []
+    for adapter in adapters_of(models[old]):
+        name = name_for_new(adapter, taken, aliases)
+        found.append(Turned(adapter, name, name_for_candidate(name, taken, aliases)))
+        taken[name] = taken[found[-1].candidate] = new
+    return tuple(found)
 
 
 def model_behind(asked: str, models: Mapping[str, Any], aliases: Mapping[str, Any]) -> str:

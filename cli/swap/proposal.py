@@ -11,9 +11,8 @@ from typing import Any, cast
 from cli.plan.build import ModelPlan, Plan, build_plan
 from cli.project import Project
 from cli.stack_changes import arms_of, at, load, section
-from cli.swap.edits import Edits
 from cli.swap.journal import Journal, Settings
-from cli.swap.names import model_behind, name_for_candidate, name_for_new
+from cli.swap.names import adapters_of, model_behind, name_for_candidate, name_for_new, served, turned_adapters
 from components.catalogues import fetch_catalogues
 from components.local.preflight import local_problems
 from fleet_spec.contract import FleetContract
@@ -64,34 +63,60 @@ def propose(wanted: Wanted, text: str, settings: Settings) -> Journal:
     """Decide a swap, from a stack's file.
 
     Raises:
-        BadInputError: there is no such model, it is under an A/B test, nothing would change, or the file is laid out in
-            a way that cannot be changed.
+        BadInputError: there is no such model, it is an adapter, it is under an A/B test, nothing would change, it has
+            adapters that the new one cannot take over, or the file is laid out in a way that cannot be changed.
     """
     if (wanted.weights is None) != (wanted.sha256 is None):
         raise BadInputError("--weights and --sha256 belong together. fix: `sha256sum FILE` prints what --sha256 wants")
     data = load(text)
     models, aliases = at(data, section("models")) or {}, at(data, section("aliases")) or {}
-    old = model_behind(wanted.asked, models, aliases)
+    taken = served(models)
+    old = model_behind(wanted.asked, taken, aliases)
+    if taken.get(old, old) != old:
+        raise BadInputError(
+            f"{old!r} is an adapter of {taken[old]!r}. fix: name another file below paddock:models.{taken[old]}."
+            f"adapters.{old}, then paddock up: the new server comes beside the old one"
+        )
     if old not in models:
         raise BadInputError(
             f"{wanted.asked!r} leads to {old!r}, which is no model of this fleet. fix: correct the alias"
         )
     for alias in at(data, section("experiments")) or {}:
-        if old in arms_of(aliases.get(alias)):
-            raise BadInputError(f"{old!r} is an arm of the A/B test on {alias!r}. fix: paddock ab end {alias}")
-    new = wanted.new_name or name_for_new(old, models, aliases)
-    if new in models or (new in aliases and wanted.new_name is not None):
+        for arm in arms_of(aliases.get(alias)):
+            if taken.get(arm) == old:
+                raise BadInputError(
+                    f"{arm!r} is an arm of the A/B test on {alias!r}. fix: paddock ab end {alias} --keep {arm}"
+                )
+    new = wanted.new_name or name_for_new(old, taken, aliases)
+    if new in taken or (new in aliases and wanted.new_name is not None):
         raise BadInputError(f"--as {new!r} is taken in this fleet. fix: choose another name, or leave --as out")
     before: Any = models[old]
     present = cast("dict[str, Any]", {"model": before} if isinstance(before, str) else before)
     entry = _entry(present, wanted)
     if entry == present:
         raise BadInputError(f"{wanted.asked!r} is {wanted.model} with these settings already. fix: name another model")
-    candidate = name_for_candidate(new, models, aliases)
-    Edits(text, old, new, candidate, entry).texts  # noqa: B018 - refuses a layout that cannot be changed, now
-    return Journal(
-        asked=wanted.asked, old=old, new=new, candidate=candidate, entry=entry, original=text, settings=settings
+    adapters = turned_adapters(old, new, models, aliases)
+    if adapters:
+        if "adapters" not in entry:
+            raise BadInputError(
+                f"{old!r} has adapters that were made for {present['model']}, and {wanted.model} cannot take over: "
+                f"{', '.join(one.old for one in adapters)}. fix: take them out of paddock:models.{old}.adapters (an "
+                f"alias of each name to {old} below paddock:aliases keeps clients answered), paddock up, then swap"
+            )
+        names = {one.old: one.new for one in adapters}
+        entry = {**entry, "adapters": {names[name]: said for name, said in adapters_of(entry).items()}}
+    journal = Journal(
+        asked=wanted.asked,
+        old=old,
+        new=new,
+        candidate=name_for_candidate(new, taken, aliases),
+        entry=entry,
+        adapters=adapters,
+        original=text,
+        settings=settings,
     )
+    journal.edits.texts  # noqa: B018 - refuses a layout that cannot be changed, now
+    return journal
 
 
 def examine(
@@ -119,10 +144,12 @@ def examine(
     """
     texts = journal.edits.texts
     specs = {stage: spec_of(texts[stage], project, stack) for stage in ("original", "beside", "turned", "final")}
-    if set(specs["original"].models) != set(contract.models):
+    models = specs["original"].models
+    in_file = {*models, *(adapter for model in models.values() for adapter in model.adapters)}
+    if in_file != set(contract.models):
         raise BadInputError(
             f"stack {stack!r} runs {', '.join(sorted(contract.models))}, and its file has "
-            f"{', '.join(sorted(specs['original'].models))}. fix: paddock up --stack {stack}, then swap"
+            f"{', '.join(sorted(in_file))}. fix: paddock up --stack {stack}, then swap"
         )
     beside = specs["beside"]
     problems: list[Problem] = []
@@ -168,18 +195,22 @@ def lines(journal: Journal, outlook: Outlook, contract: FleetContract) -> list[s
     """The steps of a swap and what it changes, for a person."""
     old, new = _model(outlook.before, journal.old), _model(outlook.during, journal.new)
     settings = journal.settings
-    names = sorted({journal.old, *(alias for alias, arms in contract.aliases.items() if journal.old in arms)})
+    going = {one.old for one in journal.every}
+    names = sorted({*going, *(alias for alias, arms in contract.aliases.items() if going & set(arms))})
     checks = f"the prompts in {settings.prompts}" if settings.prompts is not None else "the built-in prompts"
     limit = f", first token within {settings.max_ttft_seconds:g} s" if settings.max_ttft_seconds is not None else ""
     said = [
         f"swap {journal.asked}: {old.model} on {old.size.engine} ({journal.old}) "
         f"-> {new.model} on {new.size.engine} ({journal.new})",
         f"  1. deploy  {journal.new} beside {journal.old}, which goes on serving: it {new.size.reason}",
-        f"  2. warm    every replica of {journal.new} loads and answers",
+        f"  2. warm    every replica of {journal.new} loads and answers"
+        + (", and so does every adapter" if journal.adapters else ""),
         f"  3. check   {checks}; at most {settings.max_error_rate:.0%} may fail{limit}",
-        f"  4. turn    {', '.join(names)} to {journal.new}; from here on clients get it",
+        f"  4. turn    {', '.join(names)} to {', '.join(one.new for one in journal.every)}; "
+        "from here on clients get " + ("these" if journal.adapters else "it"),
         f"  5. drain   {journal.old} until its last request has ended, for at most {settings.drain_seconds:g} s",
-        f"  6. remove  {journal.old}; its name stays, as an alias of {journal.new}",
+        f"  6. remove  {journal.old}; its name stays, as an alias of {journal.new}"
+        + "".join(f", and {one.old} as one of {one.new}" for one in journal.adapters),
         "  what fails before 6 puts everything back as it was",
         f"memory of a replica: {_gib(old)} -> {_gib(new)}",
         f"at most a month: {_usd(outlook.before)} -> {_usd(outlook.after)}; while both are up, at the rate of "
@@ -187,7 +218,10 @@ def lines(journal: Journal, outlook: Outlook, contract: FleetContract) -> list[s
     ]
     experiments = [alias for alias in names if len(contract.aliases.get(alias, {})) > 1]
     said += [
-        f"note: {alias} shares its requests out; {journal.old}'s share goes to {journal.new}" for alias in experiments
+        f"note: {alias} shares its requests out; {one.old}'s share goes to {one.new}"
+        for alias in experiments
+        for one in journal.every
+        if one.old in contract.aliases[alias]
     ]
     if old.model != new.model:
         said.append(f"note: who asks for {old.model!r} itself, and for none of the fleet's names, finds it no more")

@@ -137,7 +137,7 @@ class Swap:
         self._journal = self._file.write(self._journal, "undo", why=why)
         if self._journal.turned:
             self._taken("turn back", self._turn_back)
-            self._taken("drain", lambda: self._idle(self._journal.new))
+            self._taken("drain", lambda: self._idle([one.new for one in self._journal.every]))
             self._journal = self._file.write(self._journal, "undo", turned=False)
         self._taken("put back", self._put_back)
         self._file.clear()
@@ -155,16 +155,19 @@ class Swap:
         return f"{self._journal.new} is up beside {self._journal.old}"
 
     def _warm(self) -> str:
-        name = self._journal.new
-        wanted = self._replicas(name)
-        answered = self._watch.warm(
-            name,
-            self._short_question(name),
-            asked_as=self._journal.candidate,
-            replicas=wanted,
-            limit_seconds=self._journal.settings.warm_seconds,
-        )
-        return f"{answered} of {wanted} replicas answered"
+        wanted = self._replicas(self._journal.new)
+        answered = [
+            self._watch.warm(
+                one.new,
+                self._short_question(one.new),
+                asked_as=one.candidate,
+                replicas=wanted,
+                limit_seconds=self._journal.settings.warm_seconds,
+            )
+            for one in self._journal.every
+        ]
+        adapters = f", {len(self._journal.adapters)} adapters as well" if self._journal.adapters else ""
+        return f"{answered[0]} of {wanted} replicas answered{adapters}"
 
     def _check(self) -> str:
         settings = self._journal.settings
@@ -185,11 +188,10 @@ class Swap:
     def _turn(self) -> str:
         self._journal = self._file.write(self._journal, "turn", turned=True)
         self._bring(self._edits.forward(self._deployment.read(), "turned"))
-        names = self._led_to(self._journal.new)
-        return f"{', '.join(names)} lead to {self._journal.new}"
+        return "; ".join(f"{', '.join(self._led_to(one.new))} lead to {one.new}" for one in self._journal.every)
 
     def _drain(self) -> str:
-        return self._idle(self._journal.old)
+        return self._idle([one.old for one in self._journal.every])
 
     def _remove(self) -> str:
         self._bring(self._edits.forward(self._deployment.read(), "final"))
@@ -199,8 +201,7 @@ class Swap:
 
     def _turn_back(self) -> str:
         self._bring(self._edits.backward(self._deployment.read(), "beside"))
-        names = self._led_to(self._journal.old)
-        return f"{', '.join(names)} lead to {self._journal.old} again"
+        return "; ".join(f"{', '.join(self._led_to(one.old))} lead to {one.old} again" for one in self._journal.every)
 
     def _put_back(self) -> str:
         self._bring(self._edits.backward(self._deployment.read(), "original"))
@@ -224,14 +225,15 @@ class Swap:
         aliases = self._deployment.contract().aliases
         alone = [alias for alias, arms in aliases.items() if [arm for arm in arms if arms[arm]] == [model]]
         own = [] if model in aliases else [model]
-        return [*own, *(alias for alias in alone if alias != self._journal.candidate)]
+        candidates = {one.candidate for one in self._journal.every}
+        return [*own, *(alias for alias in alone if alias not in candidates)]
 
-    def _idle(self, model: str) -> str:
+    def _idle(self, models: Sequence[str]) -> str:
         limit_seconds = self._journal.settings.drain_seconds
-        left = self._watch.wait_until_idle(model, limit_seconds)
+        left = self._watch.wait_until_idle(models, limit_seconds)
         self._done.drained = None if left is None else left == 0
         if left == 0:
-            return f"nothing of {model} is in flight"
+            return f"nothing of {', '.join(models)} is in flight"
         told = "the router does not tell what is in flight" if left is None else f"{left} requests are cut off"
         return f"{limit_seconds:g} s are over: {told}"
 

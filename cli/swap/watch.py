@@ -102,8 +102,8 @@ class Watch:
                 self.sleep(self.pace.poll_seconds)
             telling.finish(f"{model} answers to {', '.join(names)}")
 
-    def wait_until_idle(self, model: str, limit_seconds: float) -> int | None:
-        """Wait until nothing of a model is in flight for a while, or the time for it is over.
+    def wait_until_idle(self, models: Sequence[str], limit_seconds: float) -> int | None:
+        """Wait until nothing of a model and its adapters is in flight for a while, or the time for it is over.
 
         Returns:
             What is still in flight then; None where the router does not tell.
@@ -111,9 +111,12 @@ class Watch:
         deadline = self.clock() + limit_seconds
         since: float | None = None
         count: int | None = None
-        with Step(f"draining {model}") as telling:
+        named = ", ".join(models)
+        with Step(f"draining {named}") as telling:
             while since is None or self.clock() - since < self.pace.settle_seconds:
-                count = self.asking.in_flight(model)
+                counts = [self.asking.in_flight(model) for model in models]
+                known = [one for one in counts if one is not None]
+                count = sum(known) if len(known) == len(counts) else None
                 if count == 0:
                     since = self.clock() if since is None else since
                 else:
@@ -122,7 +125,7 @@ class Watch:
                     if self.clock() >= deadline:
                         break
                 self.sleep(self.pace.poll_seconds)
-            telling.finish(f"{model} is drained" if count == 0 else f"{model} had its time to drain")
+            telling.finish(f"drained {named}" if count == 0 else f"{named}: the time to drain is over")
         return count
 
     def _other_answer(self, names: Sequence[str], model: str, question: Question) -> str | None:

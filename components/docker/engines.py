@@ -17,7 +17,7 @@ from fleet_spec.catalogue_entry import GgufSource
 from fleet_spec.quantities import amount
 from fleet_spec.sizing.estimate import GIB
 
-HOME = "/home/paddock"
+HOME = "/tmp"  # noqa: S108 - of the container
 STORE = "/models"
 LOADER_KEYS = "/etc/paddock/loader"
 TOKEN_FILE = "hugging-face-token"  # noqa: S105 - a file's name
@@ -35,9 +35,12 @@ _START_SECONDS = {"llamacpp": 120, "ollama": 120, "vllm": 900}
 
 
 def scratch(*, executable: bool = False) -> dict[str, str]:
-    """Where a container with a read-only root may write: its home and /tmp, in memory, gone with it."""
-    options = f"rw,nosuid,nodev,{'exec' if executable else 'noexec'},size=1g,mode=1777"
-    return {HOME: options, "/tmp": options}  # noqa: S108
+    """Where a container with a read-only root may write: /tmp, its home, in memory, gone with it.
+
+    A folder that the image has: of one that runc makes at the first start it forgets the mode, so that nobody but root
+    could write there when the container starts again.
+    """
+    return {HOME: f"rw,nosuid,nodev,{'exec' if executable else 'noexec'},size=2g,mode=1777"}
 
 
 def model_containers(plan: DockerPlan, model: DockerModel) -> list[Container]:

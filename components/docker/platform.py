@@ -161,6 +161,8 @@ def web_ui(plan: DockerPlan) -> Container:
             "OPENAI_API_BASE_URL": f"http://{ROUTER}:{ROUTER_PORT}/v1",
             # The router is the one way to the models, so that its limits and records hold.
             "ENABLE_OLLAMA_API": "false",
+            # Else it keeps the settings of its first start in its database, and never sees another key.
+            "ENABLE_PERSISTENT_CONFIG": "false",
             "WEBUI_AUTH": "true",
             # The first to sign up is the administrator, who lets in the others.
             "DEFAULT_USER_ROLE": "pending",

@@ -59,17 +59,26 @@ def serve_command(
 def adapter_arguments(adapters: Mapping[str, AdapterSpec]) -> list[str]:
     """The options that serve adapters beside their base, each under a name of its own; nothing without any.
 
-    A batch may hold requests for all of them. The server keeps room for one rank, the largest, and takes few numbers.
+    A batch may hold requests for all of them.
     """
     if not adapters:
         return []
-    rank = max(one.rank or _DEFAULT_RANK for one in adapters.values())
     return [
         "--enable-lora",
         *("--max-loras", str(len(adapters))),
-        *("--max-lora-rank", str(next(known for known in _RANKS if known >= rank))),
+        *("--max-lora-rank", str(largest_rank(adapters))),
         *("--lora-modules", *(f"{name}={one.source}" for name, one in adapters.items())),
     ]
+
+
+def largest_rank(adapters: Mapping[str, AdapterSpec]) -> int:
+    """The rank for which the server keeps room at each adapter: the largest of them, as one of the few that it takes.
+
+    Args:
+        adapters: One or more, by name.
+    """
+    rank = max(one.rank or _DEFAULT_RANK for one in adapters.values())
+    return next(known for known in _RANKS if known >= rank)
 
 
 def setting_arguments(vllm: VllmSpec, serving: ServingSpec) -> list[str]:

@@ -12,6 +12,7 @@ from components.local.model_service import ModelService
 from components.local.paths import stack_directory
 from components.local.plan import LocalModel, gather_facts, plan_fleet
 from components.local.router import Router, router_url
+from components.local.web_ui import WebUi, require_installed, web_ui_address
 from components.tier_sources import ROUTER_KEY, plainly, read_tiers
 from components.tiers import build_tiers
 from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses
@@ -60,6 +61,7 @@ def build_contract(
         stack=stack,
         target="local",
         router=RouterAddresses.at(router_url(spec.router)),
+        web_ui=web_ui_address(spec),
         models=served,
         aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
         experiments=dict(spec.experiments),
@@ -97,6 +99,8 @@ class LocalFleet(pulumi.ComponentResource):
         super().__init__("paddock:local:LocalFleet", name, None, opts)
         catalogue = spec.catalogue
         models = plan_fleet(spec, gather_facts(catalogue), catalogue, project)
+        if spec.web_ui.enabled and not pulumi.runtime.is_dry_run():
+            require_installed()
         directory = stack_directory(project, stack)
         services = {
             model.name: ModelService(
@@ -117,7 +121,18 @@ class LocalFleet(pulumi.ComponentResource):
             directory=directory,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # The contract is worth exporting only once the router answers.
-        self.contract = pulumi.Output.all(contract, router.url).apply(lambda found: found[0])
+        answering = [router.url]
+        if spec.web_ui.enabled:
+            page = WebUi(
+                "web-ui",
+                spec=spec,
+                embedding_model=next((model.name for model in models if "embedding" in model.capabilities), None),
+                directory=directory,
+                depends_on=[router],
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            answering.append(page.url)
+        # The contract is worth exporting only once the router answers, and the page where there is one.
+        self.contract = pulumi.Output.all(contract, *answering).apply(lambda found: found[0])
         self.secrets = pulumi.Output.secret(router.key.apply(lambda key: {ROUTER_KEY: key}))
         self.register_outputs({"routerUrl": router.url})

@@ -10,6 +10,8 @@ from components.local.paths import process_directory
 from components.local.plan import gather_facts, plan_fleet, weights_path
 from components.local.ports import describe_holder, port_is_free
 from components.local.processes import CorruptRecordError, find_supervisors, read_record
+from components.local.web_ui_package import NAME as WEB_UI
+from components.local.web_ui_package import installation_problems
 from fleet_spec.errors import Problem, SpecError
 from fleet_spec.spec import FleetSpec
 
@@ -24,12 +26,18 @@ def local_problems(spec: FleetSpec, project: Path, stack: str, *, progress: Call
         progress: Told what is being read, where a file of weights takes a while.
     """
     problems: list[Problem] = []
+    host = spec.router.host
     catalogue = spec.catalogue
     try:
         plan_fleet(spec, gather_facts(catalogue), catalogue, project)
     except SpecError as error:
         problems += error.problems
-    return [*problems, *_weights(spec, project, progress), *_router_port(spec, project, stack)]
+    problems += _weights(spec, project, progress)
+    problems += _port("router.port", host, spec.router.port, process_directory(project, stack, "router"))
+    if spec.web_ui.enabled:
+        problems += _port("webUi.port", host, spec.web_ui.port, process_directory(project, stack, WEB_UI))
+        problems += installation_problems()
+    return problems
 
 
 def _weights(spec: FleetSpec, project: Path, progress: Callable[[str], None]) -> Iterator[Problem]:
@@ -52,13 +60,13 @@ def _weights(spec: FleetSpec, project: Path, progress: Callable[[str], None]) ->
             )
 
 
-def _router_port(spec: FleetSpec, project: Path, stack: str) -> list[Problem]:
-    port = spec.router.port
-    if port_is_free(spec.router.host, port) or _is_own(process_directory(project, stack, "router"), port):
+def _port(key: str, host: str, port: int, directory: Path) -> list[Problem]:
+    """A port from the config that a program holds which is not the stack's own process in ``directory``."""
+    if port_is_free(host, port) or _is_own(directory, port):
         return []
     return [
         Problem(
-            "router.port",
+            key,
             f"port {port} is held by {describe_holder(port)}",
             "name another port, or end that program",
         )

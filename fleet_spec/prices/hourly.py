@@ -18,7 +18,7 @@ class HourlyPrice:
     usd: float
     source: str
     confirmed: bool = True
-    """False where the table's figure could not be looked up."""
+    """False where nobody confirmed the table's figure."""
 
 
 def decided_prices(spec: FleetSpec) -> PricesSpec:
@@ -72,7 +72,8 @@ def gpu_price(
         return None
     provider, offer = found
     usd = offer.hourly_usd(spot=_spot(prices, spot)) * gpus / offer.gpus
-    return HourlyPrice(usd, f"{offer.instance} at {provider}, {table.providers[provider].date}", offer.confirmed)
+    day = offer.as_of or table.providers[provider].date
+    return HourlyPrice(usd, f"{offer.instance} at {provider}, {day}", offer.confirmed)
 
 
 def cheapest_offer(
@@ -89,14 +90,6 @@ def cheapest_offer(
         for offer in one.offers_of(gpu, at_least=gpus)
     ]
     return min(offers, key=lambda found: (found[1].hourly_usd(spot=spot) / found[1].gpus, found[1].gpus), default=None)
-
-
-def storage_usd_per_gib_month(prices: PricesSpec, table: PriceTable | None = None) -> float | None:
-    """What a GiB costs a month; None where no provider is named and the config says nothing."""
-    if prices.storage_usd_per_gib_month is not None:
-        return prices.storage_usd_per_gib_month
-    provider = (table or load_price_table()).providers.get(prices.provider or "")
-    return provider.storage.usd_per_gib_month if provider is not None else None
 
 
 def _spot(prices: PricesSpec, spot: bool) -> bool:

@@ -34,8 +34,10 @@ class Offer(_Part):
     """The price of spare capacity, which may be taken away; None where none was seen."""
     source: str | None = None
     """Where the figure was looked up, if not where the provider's others were."""
+    as_of: datetime.date | None = None
+    """The day that the source gives for it, where that is not the day on which it was looked up."""
     confirmed: bool = True
-    """False for a figure that could not be looked up on the day."""
+    """False for a figure that neither the provider nor a table drawn from its own price list confirmed."""
 
     @model_validator(mode="after")
     def _known_gpu(self) -> Self:
@@ -48,13 +50,32 @@ class Offer(_Part):
         return self.spot_usd_per_hour if spot and self.spot_usd_per_hour is not None else self.usd_per_hour
 
 
-class StoragePrice(_Part):
-    """What a provider's usual block storage costs."""
+class UnitListPrice(_Part):
+    """What a provider asks for one of something."""
 
     name: str
-    usd_per_gib_month: float = Field(ge=0)
     source: str
     confirmed: bool = True
+    """False for a figure that neither the provider nor a table drawn from its own price list confirmed."""
+
+
+class StoragePrice(UnitListPrice):
+    """What a provider's usual block storage costs."""
+
+    usd_per_gib_month: float = Field(ge=0)
+
+
+class CpuPrice(UnitListPrice):
+    """What a provider's usual machines cost, by what a pod requests of them."""
+
+    usd_per_core_hour: float = Field(gt=0)
+    usd_per_gib_hour: float = Field(gt=0)
+
+
+class LoadBalancerPrice(UnitListPrice):
+    """What a provider's load balancer for HTTP costs, without the traffic through it."""
+
+    usd_per_hour: float = Field(gt=0)
 
 
 class Provider(_Part):
@@ -65,6 +86,9 @@ class Provider(_Part):
     """When they were looked up."""
     source: str
     storage: StoragePrice
+    cpus: CpuPrice | None = None
+    """None at providers that offer machines with GPUs alone."""
+    load_balancer: LoadBalancerPrice | None = None
     offers: tuple[Offer, ...]
 
     def offers_of(self, gpu: str, *, at_least: int = 1) -> tuple[Offer, ...]:

@@ -149,7 +149,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
         with path.open("rb") as file:
             return _read(path, _Reader(path, file, path.stat().st_size))
     except OSError as error:
-        raise GgufError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise GgufError(f"{path} cannot be read: {error.strerror or error}. fix: correct the path") from error
 
 
 class _Reader:
@@ -303,4 +303,6 @@ def architecture_of(source: object, metadata: Mapping[str, Any], family: str, te
         )
     except ValidationError as error:
         missing = ", ".join(".".join(str(part) for part in item["loc"]) or item["msg"] for item in error.errors())
-        raise GgufError(f"{source} does not tell these figures of its model: {missing}") from error
+        raise GgufError(
+            f"{source} does not tell these figures of its model: {missing}. fix: name a whole model's file"
+        ) from error

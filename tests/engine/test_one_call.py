@@ -29,6 +29,14 @@ def test_one_call_and_then_teams_on_what_it_brought_up(checkout: Checkout, tmp_p
     assert "elbrus.md:1" in said
     assert "synthesizer: gemma3:270m" in said
 
+    shown = checkout.json("demo")
+    assert shown["succeeded"] is True
+    assert shown["models"]["assistant"]["answer"] == "Tokyo."
+    assert shown["service"]["tier"] == "local"
+    assert [source["location"] for source in shown["research"]["sources"]] == ["fleet.md:1"]
+    assert shown["addresses"]["openai"] == f"http://127.0.0.1:{checkout.router_port}/v1"
+    assert shown["costs"]["total"]["requests"] > 0
+
     transcript = tmp_path / "run.md"
     asked = ("team", "research", QUESTION, "--sources", str(documents), "--transcript", str(transcript), "--json")
     ran = checkout.start(*asked)
@@ -36,7 +44,7 @@ def test_one_call_and_then_teams_on_what_it_brought_up(checkout: Checkout, tmp_p
     result: dict[str, Any] = json.loads(stdout)
     assert ran.returncode == (0 if result["succeeded"] else 1), stderr
     assert [one["member"] for one in result["members"]] == ["gatherer", "analyzer", "synthesizer"]
-    assert "gatherer: assistant (gemma3:270m): llama3.1:8b is not in the fleet" in stderr
+    assert "gatherer: llama3.1:8b is not in the fleet; assistant (gemma3:270m) stands in" in stderr
     assert transcript.read_text().startswith("# Team research\n\nTask: How high is Mount Elbrus?")
 
     again = checkout.start("team", "research", "--resume", result["runId"], "--json")

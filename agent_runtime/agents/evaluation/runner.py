@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.models import Model
 
 from agent_runtime.agents.agent import Agent
-from agent_runtime.agents.errors import AgentError
+from agent_runtime.agents.errors import AgentError, ModelFailedError
 from agent_runtime.agents.evaluation.tasks import TASKS, Task
 from agent_runtime.agents.options import AgentOptions, RunLimits
 
@@ -37,6 +37,8 @@ class Score:
     steps: int
     recovered_calls: int
     """How many tool calls it wrote as text."""
+    answered: bool = True
+    """Whether its server did. Where not, the score says nothing about the model."""
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain JSON data, camelCase keys."""
@@ -48,6 +50,7 @@ class Score:
             "seconds": round(self.seconds, 3),
             "steps": self.steps,
             "recoveredCalls": self.recovered_calls,
+            "answered": self.answered,
         }
 
 
@@ -61,6 +64,10 @@ class Evaluation:
     def models(self) -> list[str]:
         """The models that were asked."""
         return list(dict.fromkeys(score.model for score in self.scores))
+
+    def answered(self, model: str) -> bool:
+        """Whether a model's server answered in any of its tasks."""
+        return any(score.answered for score in self.scores if score.model == model)
 
     def share_passed(self, model: str, kind: str | None = None) -> float:
         """The share of a model's tasks that it passed, of one kind or of all."""
@@ -124,7 +131,10 @@ async def _score(model: str | Model, task: Task, fleet: Fleet | None) -> Score:
     try:
         result = await agent.run(task.prompt)
     except AgentError as error:
-        return Score(agent.model_name, task.name, task.kind, False, str(error), loop.time() - started, 0, 0)
+        answered = not isinstance(error, ModelFailedError)
+        steps = sum(entry["role"] == "assistant" for entry in error.transcript)
+        seconds = loop.time() - started
+        return Score(agent.model_name, task.name, task.kind, False, str(error), seconds, steps, 0, answered)
     reason = task.check(result)
     return Score(
         agent.model_name,

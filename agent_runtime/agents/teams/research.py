@@ -92,7 +92,7 @@ def _outcome(answer: StepRecord, sources: tuple[Source, ...]) -> Outcome:
     if not answer.output:
         return Outcome("", False, "the synthesizer gave no answer", sources=sources)
     count = len([number for number in cited(answer.output) if 1 <= number <= len(sources)])
-    summary = f"answered; {count} of {len(sources)} sources are cited" if sources else "answered, without any source"
+    summary = f"answered; sources cited: {count} of {len(sources)}" if sources else "answered, without any source"
     return Outcome(with_list(answer.output, sources), True, summary, sources=sources)
 
 
@@ -119,5 +119,6 @@ async def _search(question: str, settings: ToolSettings) -> tuple[str, dict[str,
         except ToolError as error:
             problems.append(str(error))
     sources = sources_of(uses)
-    told = "\n".join([f"{len(sources)} passages were found", *(f"- {one.location}" for one in sources), *problems])
+    found = "1 passage was found" if len(sources) == 1 else f"{len(sources)} passages were found"
+    told = "\n".join([found, *(f"- {one.location}" for one in sources), *problems])
     return told, {"sources": [asdict(source) for source in sources]}

@@ -28,7 +28,8 @@ def make_tools(names: Sequence[str], settings: ToolSettings | None = None) -> li
     """The tools of these names.
 
     Raises:
-        ToolSetupError: there is no such tool, or it lacks a setting. Names everything that is wrong.
+        ToolSetupError: there is no such tool, it lacks a setting, or this machine cannot isolate the code that it runs.
+            Names everything that is wrong.
     """
     given = settings or ToolSettings()
     tools: list[AnyTool] = []
@@ -87,7 +88,10 @@ def _python(name: str) -> Callable[[ToolSettings], AnyTool]:
         from agent_runtime.agents.tools.python_tools import PythonTools
         from agent_runtime.agents.tools.sandbox.run import Sandbox
 
-        tools = PythonTools(Sandbox(allow_unisolated=settings.allow_unisolated))
+        sandbox = Sandbox(allow_unisolated=settings.allow_unisolated)
+        # Better now than as an answer to the model, which can do nothing about it.
+        sandbox.check()
+        tools = PythonTools(sandbox)
         return Tool(getattr(tools, name), timeout_seconds=tools.timeout_seconds)
 
     return make

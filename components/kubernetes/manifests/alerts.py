@@ -1,4 +1,4 @@
-"""Prometheus rules: the series that autoscalers read, and alerts, each with its page in the runbooks."""
+"""Prometheus rules on Kubernetes: the series that autoscalers read, and the alerts of every target with its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from components.kubernetes.manifests.autoscaling import GPU_UTILIZATION
 from components.kubernetes.manifests.meta import ROUTER
 from components.kubernetes.model import KubernetesPlan
+from fleet_spec.monitoring.alerts import Alert, rules
+from fleet_spec.monitoring.watched import Watched, matchers, quoted
 
 SERVICE_REQUESTS = "paddock_service_active_requests"
 """The router's count per model, under the name of the model's Service, as the custom metrics API needs it."""
@@ -16,7 +18,7 @@ def rule_groups(plan: KubernetesPlan) -> list[dict[str, Any]]:
     """All groups of rules, as a rule file and a PrometheusRule have them."""
     return [
         {"name": f"{plan.namespace}-paddock-scaling", "interval": "15s", "rules": [*_requests(plan), _gpus(plan)]},
-        {"name": f"{plan.namespace}-paddock-alerts", "rules": _alerts(plan)},
+        {"name": f"{plan.namespace}-paddock-alerts", "rules": rules(watched(plan), _of_the_cluster(plan))},
     ]
 
 
@@ -24,7 +26,7 @@ def _requests(plan: KubernetesPlan) -> list[dict[str, Any]]:
     return [
         {
             "record": SERVICE_REQUESTS,
-            "expr": f'sum(ollama_active_requests{{namespace="{plan.namespace}",model="{_quoted(model.name)}"}})',
+            "expr": f'sum(ollama_active_requests{{namespace="{plan.namespace}",model="{quoted(model.name)}"}})',
             "labels": {"namespace": plan.namespace, "service": model.safe_name},
         }
         for model in plan.models
@@ -40,106 +42,51 @@ def _gpus(plan: KubernetesPlan) -> dict[str, Any]:
     return {"record": GPU_UTILIZATION, "expr": f"avg by (namespace, pod) ({renamed} or {kept})"}
 
 
-def _alerts(plan: KubernetesPlan) -> list[dict[str, Any]]:
-    here = f'namespace="{plan.namespace}"'
-    failed = f'sum by (model) (rate(paddock_requests_total{{{here},status=~"5.."}}[5m]))'
-    answered = f"sum by (model) (rate(paddock_requests_total{{{here}}}[5m]))"
-    first = (
-        "histogram_quantile(0.95, sum by (model, le) "
-        f"(rate(paddock_time_to_first_token_seconds_bucket{{{here}}}[10m])))"
+def watched(plan: KubernetesPlan) -> Watched:
+    """The fleet as the pods' series tell it from others: by its namespace."""
+    here = matchers({"namespace": plan.namespace}, f'deployment="{ROUTER}"')
+    return Watched(
+        name=plan.namespace,
+        labels={"namespace": plan.namespace},
+        router_down=f"kube_deployment_status_replicas_available{here} == 0",
+        awake=tuple(model.name for model in plan.models if not model.replicas.sleeps),
+        soft_limit=plan.spec.budget.soft_limit,
+        most_waiting=plan.spec.routing.queue.max_waiting,
+        runbook_url=plan.spec.monitoring.runbook_url,
     )
+
+
+def _of_the_cluster(plan: KubernetesPlan) -> list[Alert]:
+    """Alerts over what other targets have not: init containers, and replicas that come and go."""
+    here = f'namespace="{plan.namespace}"'
     loading = f'kube_pod_init_container_status_running{{{here},container=~"load-weights|wait-for-weights"}}'
-    unavailable = f'kube_deployment_status_replicas_available{{{here},deployment="{ROUTER}"}}'
-    endpoints = f"max by (model, endpoint) (paddock_endpoint_healthy{{{here}}})"
-    # A name may hold dots, which in a pattern would stand for anything.
-    awake = "|".join(model.name.replace(".", "[.]") for model in plan.models if not model.replicas.sleeps)
-    of_awake = f'max by (model) (paddock_endpoint_healthy{{{here},model=~"{awake}"}})'
-    alerts = [
-        _alert(plan, "PaddockRouterDown", f"{unavailable} == 0", "2m", "critical", "No replica of the router answers."),
-        _alert(
-            plan,
-            "PaddockEndpointDown",
-            f"{endpoints} == 0",
-            "10m",
-            "warning",
-            "{{ $labels.endpoint }} of {{ $labels.model }} does not answer.",
-        ),
-        _alert(
-            plan,
-            "PaddockErrors",
-            f"{failed} / {answered} > 0.05",
-            "5m",
-            "warning",
-            "{{ $value | humanizePercentage }} of the requests for {{ $labels.model }} fail.",
-        ),
-        _alert(
-            plan,
-            "PaddockSlowFirstToken",
-            f"{first} > 10",
-            "10m",
-            "warning",
-            "One in twenty streams of {{ $labels.model }} begins after {{ $value | humanizeDuration }} or later.",
-        ),
-        _alert(
-            plan,
+    found = [
+        Alert(
             "PaddockLoadingTakesLong",
             f"{loading} == 1",
-            "30m",
+            30 * 60,
             "warning",
             "{{ $labels.pod }} has been fetching its weights for half an hour.",
-        ),
-        _alert(
-            plan,
-            "PaddockContractUnusable",
-            f"min(paddock_contract_last_reload_successful{{{here}}}) == 0",
-            "5m",
-            "warning",
-            "A router cannot read the contract and goes on with the last good one.",
-        ),
+        )
     ]
-    if awake:
-        alerts.append(
-            _alert(
-                plan,
-                "PaddockModelDown",
-                f"{of_awake} == 0",
-                "2m",
-                "critical",
-                "No replica of {{ $labels.model }} answers.",
-            )
-        )
-    for model in plan.models:
-        scaling = model.replicas.scaling
-        if scaling is None:
-            continue
-        full = model.replicas.max * scaling.target_active_requests
-        alerts.append(
-            _alert(
-                plan,
+    full = [
+        f'{SERVICE_REQUESTS}{{{here},service="{model.safe_name}"}} > '
+        f"{model.replicas.max * model.replicas.scaling.target_active_requests}"
+        for model in plan.models
+        if model.replicas.scaling is not None
+    ]
+    if full:
+        # One rule for all of them: two of one name and the same labels are an error to promtool.
+        found.append(
+            Alert(
                 "PaddockQueueAtMaximum",
-                f'{SERVICE_REQUESTS}{{{here},service="{model.safe_name}"}} > {full}',
-                "15m",
+                " or ".join(full),
+                15 * 60,
                 "warning",
-                f"{model.safe_name} has more requests than its {model.replicas.max} replicas are meant for.",
+                "{{ $labels.service }} has more requests than all replicas that it may have are meant for.",
             )
         )
-    return alerts
-
-
-def _alert(
-    plan: KubernetesPlan, name: str, expression: str, lasting: str, severity: str, summary: str
-) -> dict[str, Any]:
-    return {
-        "alert": name,
-        "expr": expression,
-        "for": lasting,
-        "labels": {"severity": severity, "namespace": plan.namespace},
-        "annotations": {"summary": summary, "runbook_url": f"{plan.spec.monitoring.runbook_url}#{name.lower()}"},
-    }
-
-
-def _quoted(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', '\\"')
+    return found
 
 
 def adapter_rules() -> list[dict[str, Any]]:

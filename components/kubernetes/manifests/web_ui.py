@@ -54,6 +54,8 @@ def deployment(plan: KubernetesPlan) -> Manifest:
         "OPENAI_API_KEY": pods.secret_value(keys.name, keys.key),
         # The router is the one way to the models, so that its limits and records hold.
         "ENABLE_OLLAMA_API": "false",
+        # Else it keeps the settings of its first start in its database, and never sees another key.
+        "ENABLE_PERSISTENT_CONFIG": "false",
         # Fixed, or every restart would log everyone out.
         "WEBUI_SECRET_KEY": pods.secret_value(secret.name, secret.key),
         "DATA_DIR": _DATA,

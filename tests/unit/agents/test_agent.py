@@ -26,6 +26,7 @@ from agent_runtime.agents.errors import (
 from agent_runtime.agents.events import (
     Event,
     MessagesLeftOut,
+    ModelStandsIn,
     RunEnded,
     StepStarted,
     TextDelta,
@@ -441,6 +442,51 @@ def test_the_references_names_work() -> None:
 
     with scripted_server(["Hello.", "And so on."]) as server:
         assert asyncio.run(work(server)) == ("Hello.", "And so on.")
+
+
+def fleet_with(server: ScriptedServer, model: str, alias: str) -> Fleet:
+    """A fleet of one model, which an alias names too."""
+    contract = server.contract()
+    contract["models"]["assistant"]["model"] = model
+    return Fleet(FleetContract.from_mapping({**contract, "aliases": {alias: {"assistant": 1.0}}}))
+
+
+def test_the_references_model_is_asked_where_the_fleet_has_it() -> None:
+    with scripted_server(["Hello."]) as server:
+        agent = OpenSourceAgent("tester", fleet=server.fleet())
+        assert agent.model_name == "llama3.1:8b"
+        result = agent.run_sync("Hello?")
+    assert (result.model, result.stand_in) == ("assistant", None)
+
+
+def test_where_the_fleet_lacks_it_another_stands_in_and_it_is_said() -> None:
+    with scripted_server(["Hello."]) as server:
+        fleet = fleet_with(server, "gemma3:270m", "default")
+
+        async def work() -> list[Event]:
+            try:
+                return [event async for event in OpenSourceAgent("tester", fleet=fleet).stream("Hello?")]
+            finally:
+                await fleet.aclose()
+
+        events = asyncio.run(work())
+    told = next(event for event in events if isinstance(event, ModelStandsIn))
+    assert told.reason.startswith("llama3.1:8b is not in the fleet; assistant (gemma3:270m) stands in")
+    ended = next(event for event in events if isinstance(event, RunEnded))
+    assert ended.result.to_mapping()["standIn"] == told.reason
+
+
+def test_an_alias_of_the_references_model_counts_as_the_model() -> None:
+    with scripted_server(["Hello."]) as server:
+        result = OpenSourceAgent("tester", fleet=fleet_with(server, "gemma3:270m", "llama3.1:8b")).run_sync("Hello?")
+        assert server.requests[0]["model"] == "llama3.1:8b"
+    assert result.stand_in is None
+
+
+def test_a_model_that_is_named_is_taken_as_it_is() -> None:
+    with scripted_server(["Hello."]) as server:
+        result = OpenSourceAgent("tester", model="default", fleet=server.fleet()).run_sync("Hello?")
+    assert (result.model, result.stand_in) == ("default", None)
 
 
 def test_an_agent_refuses_what_makes_no_sense() -> None:

@@ -9,13 +9,9 @@ import pytest
 from agent_runtime.benchmark.generator_health import GeneratorHealth
 from agent_runtime.benchmark.http_stream import Failure
 from agent_runtime.benchmark.page import benchmark_page
-from agent_runtime.benchmark.plots import Line, Point, bars, line_plot
-from agent_runtime.benchmark.runner import ModelResult, Results
-from agent_runtime.benchmark.sample import Level, Sample
-from agent_runtime.benchmark.settings import Load, Settings
 from agent_runtime.benchmark.summary import knee_of
 from agent_runtime.benchmark.tables import as_csv, as_markdown, notes, rows
-from agent_runtime.benchmark.target import Target
+from tests.unit.reports.samples import bench_document
 
 pytestmark = pytest.mark.unit
 NAME = '<script>alert("x")</script>|a'
@@ -59,17 +55,7 @@ def test_a_generator_that_does_not_keep_up_says_so(cpu_seconds: float, lag_p99_s
 
 def strange(failure: Failure | None = None, *, open_loop: bool = False) -> dict[str, Any]:
     """A run of a model with a name that is markup."""
-    result = ModelResult(Target(NAME, "m", "http://simulated", "openai", usd_per_hour=1.0), done=True)
-    for value in (1, 2, 4):
-        one = Level(Load("poisson" if open_loop else "closed", value), whole=True)
-        for number in range(30):
-            e2e = 1.0 + number / 100 + value / 10
-            one.samples.append(Sample(number, number + e2e, 0.0, 0.2, e2e, 80, 64, 64, 0.02, None, None, None, failure))
-        one.health = GeneratorHealth(30.0, 1.0, 0.001, 0.5 if value == 4 else 0.002, 0.6)
-        result.levels.append(one)
-    results = Results(Settings())
-    results.models.append(result)
-    return results.document()
+    return bench_document(NAME, failure=failure, open_loop=open_loop)
 
 
 def test_strange_names_stay_text() -> None:
@@ -100,12 +86,3 @@ def test_a_run_without_one_good_reply_is_still_a_report() -> None:
     assert all("0 of 30" in row for row in rows(document))
     assert "Nothing was measured" not in benchmark_page(document, "failed")
     assert len(as_csv(document).splitlines()) == 4
-
-
-def test_plots_hold_every_point_and_mark_the_knee() -> None:
-    points = [Point(1, 10, "one", 8, 12), Point(4, 30, "four", marked=True)]
-    drawn = line_plot([Line("a", points)], x_title="load", y_title="ms", mark="knee")
-    assert drawn.count("<circle") == 3
-    assert ">knee<" in drawn
-    assert line_plot([], x_title="load", y_title="ms") == "<p>Nothing was measured.</p>"
-    assert bars([("a", 1.0, "1"), ("b", 2.0, "2")]).count("<rect") == 2

@@ -94,6 +94,19 @@ def test_the_script_is_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_workflow_keeps_to_the_schema_of_workflows() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="needs actionlint")
+def test_the_workflows_expressions_and_actions_are_right() -> None:
+    command = ["actionlint", "-no-color", WORKFLOW]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.fixture
 def workflow() -> dict[Any, Any]:
     return yaml.safe_load(WORKFLOW.read_text())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from gguf import GGUFReader
 
 from cli.main import app
-from fleet_spec.errors import BadInputError
+from fleet_spec.errors import BadInputError, PaddockError
 from tests.peft_maker import PREFIX, halves, write_peft
 from tests.tiny_llama import TINY, Array, TinyLlama, turned, write_adapter, write_base
 
@@ -54,6 +56,36 @@ def trained(layer: int, module: str, scale: float) -> Array:
     made = halves()
     b, a = (made[f"{PREFIX}.{layer}.{module}.lora_{half}.weight"] for half in "BA")
     return (scale * b @ a).astype(np.float32)
+
+
+def test_the_base_is_never_written_over(tmp_path: Path) -> None:
+    base, law = write_base(tmp_path / "base.gguf"), write_adapter(tmp_path / "law.gguf", seed=2)
+    before = base.read_bytes()
+    for source in (law, write_peft(tmp_path / "trained")):
+        with pytest.raises(BadInputError, match="is the base itself"):
+            prepare(source, base, base)
+    assert base.read_bytes() == before
+
+
+@pytest.mark.parametrize("source", ["law.gguf", "trained"])
+def test_a_disk_without_room_leaves_what_was_there(source: str, base: Path, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "law.gguf", seed=2)
+    write_peft(tmp_path / "trained")
+    out = tmp_path / "out.gguf"
+    out.write_bytes(b"an earlier one")
+    before = sorted(tmp_path.iterdir())
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(PaddockError, match=r"written.*fix: make room") as refused:
+            prepare(tmp_path / source, base, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert refused.value.exit_code == 1
+    assert out.read_bytes() == b"an earlier one"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_what_is_added_to_each_matrix_is_what_was_trained(base: Path, tmp_path: Path) -> None:

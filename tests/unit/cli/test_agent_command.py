@@ -94,6 +94,67 @@ def test_an_endless_loop_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "limit of 1 steps" in capsys.readouterr().err
 
 
+def test_a_run_that_is_stopped_leaves_its_transcript(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ("agent", "Go.", "--tool", "calculation", "--max-steps", "1", "--transcript", "kept/run.md", "--json")
+    assert paddock(monkeypatch, *asked) == 1
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert "limit of 1 steps" in said["message"]
+    assert said["transcript"][0] == {"role": "user", "content": "Go."}
+    kept = (tmp_path / "kept" / "run.md").read_text()
+    assert "## 1. user\n\n```\nGo.\n```" in kept
+    assert 'Called `calculation` with `{"expression": "17*3"}`' in kept
+
+
+def test_each_step_says_whom_it_asks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paddock(monkeypatch, "agent", "What is 17 times 3?", "--tool", "calculation") == 0
+    told = capsys.readouterr().err
+    assert "1. asking default (llama3.1:8b) ..." in told
+    assert "2. asking default (llama3.1:8b) ..." in told
+    assert "(2 steps, " in told
+
+
+def test_a_reply_that_is_cut_off_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_server([Reply("Once upon a", finish="length")]) as talking:
+
+        def fleet_of(name: str) -> Fleet:
+            return talking.fleet()
+
+        monkeypatch.setattr(agent_command, "fleet_of", fleet_of)
+        assert paddock(monkeypatch, "agent", "Tell a story.", "--max-tokens", "3") == 0
+    said = capsys.readouterr()
+    assert said.out == "Once upon a\n"
+    assert "cut off at its longest; --max-tokens allows more" in said.err
+    sent = talking.requests[0]
+    assert 3 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+
+
+def test_each_score_is_told_with_its_reason_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paddock(monkeypatch, "agent", "eval") == 0
+    said = capsys.readouterr()
+    assert "[1/10] assistant: add (arithmetic): failed: " in said.err
+    assert "the answer does not say 7615" in said.err
+    assert said.out.startswith("model      arithmetic")
+
+
+def test_a_server_that_never_answers_gives_no_score(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted_server([Reply(status=400, error="out of order")]) as broken:
+
+        def fleet_of(name: str) -> Fleet:
+            return broken.fleet()
+
+        monkeypatch.setattr(agent_command, "fleet_of", fleet_of)
+        assert paddock(monkeypatch, "agent", "eval", "--json") == 1
+    said = capsys.readouterr()
+    assert not any(task["answered"] for task in json.loads(said.out)["models"][0]["tasks"])
+    assert "assistant never answered" in said.err
+
+
 def test_models_are_scored(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert paddock(monkeypatch, "agent", "eval", "--json") == 0
     document = json.loads(capsys.readouterr().out)

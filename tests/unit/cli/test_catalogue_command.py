@@ -105,6 +105,42 @@ def test_an_entry_is_made_from_a_file_and_added_to_a_catalogue(project: Path) ->
         run("add", str(own), "--name", "mine:1m")
 
 
+def test_an_entry_is_one_json_document_where_that_is_asked_for(project: Path) -> None:
+    own = write_gguf(project / "own.gguf")
+    told = json.loads(run("add", str(own), "--name", "mine:1m", "--json"))
+    assert told["catalogue"] == yaml.safe_load(run("add", str(own), "--name", "mine:1m"))
+    assert told["written"] is None
+    assert any(one.startswith("licence") for one in told["unknown"])
+    told = json.loads(
+        run("add", str(own), "--name", "mine:1m", "--licence", "MIT", "--write", str(project / "new.yaml"), "--json")
+    )
+    assert told["written"] == str(project / "new.yaml")
+    assert yaml.safe_load((project / "new.yaml").read_text()) == told["catalogue"]
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("models: [\n", "is no YAML"),
+        ("- a\n", "does not end with its models"),
+        ("models:\n  - {name: 'mine:1m'}\n", "has mine:1m already"),
+    ],
+)
+def test_a_catalogue_that_cannot_take_an_entry_is_left_as_it_is(project: Path, before: str, told: str) -> None:
+    own, target = write_gguf(project / "own.gguf"), project / "other.yaml"
+    target.write_text(before)
+    with pytest.raises(BadInputError, match=told):
+        run("add", str(own), "--name", "mine:1m", "--licence", "MIT", "--write", str(target))
+    assert target.read_text() == before
+
+
+def test_a_device_or_a_folder_is_no_catalogue_to_write_to(project: Path) -> None:
+    own = write_gguf(project / "own.gguf")
+    for target in ("/dev/zero", str(project)):
+        with pytest.raises(BadInputError, match="is no file"):
+            run("add", str(own), "--licence", "MIT", "--write", target)
+
+
 def test_a_config_of_the_hub_is_read_from_a_file(project: Path) -> None:
     config = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
     config |= {"intermediate_size": 96, "vocab_size": 300, "max_position_embeddings": 512}

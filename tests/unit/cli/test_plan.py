@@ -14,6 +14,7 @@ import yaml
 from cli.commands.plan import BlockedError, run
 from fleet_spec.contract import Endpoint, FleetContract, ModelEndpoints, RouterAddresses
 from fleet_spec.errors import BadInputError, SpecError
+from fleet_spec.prices.table import load_price_table
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +30,12 @@ def fleet(**changes: Any) -> dict[str, Any]:
         "router": {"image": "registry.example.com/paddock:1.0.0"},
         "valkey": {"mode": "none"},
         "storage": {"mode": "perReplica", "size": "100Gi"},
-        "prices": {"gpuHours": {"nvidia-l4": 1.0, "nvidia-t4": 0.5}, "storageUsdPerGibMonth": 0.1},
+        "prices": {
+            "gpuHours": {"nvidia-l4": 1.0, "nvidia-t4": 0.5},
+            "storageUsdPerGibMonth": 0.1,
+            "cpuCoreUsdPerHour": 0,
+            "memoryUsdPerGibHour": 0,
+        },
         **changes,
     }
 
@@ -70,6 +76,54 @@ def test_a_plan_tells_sizes_gpus_replicas_storage_and_cost(project: Path, capsys
     assert plan["totals"]["mostUsd"] == 3 * 740
     assert model["tokensPerSecondPlanned"] == pytest.approx(model["tokensPerSecondBound"] / 2, rel=0.01)
     assert model["tokens"]["comparedWith"] == "gpt-4o-mini"
+
+
+def test_the_fleets_own_parts_have_lines_of_their_own(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prices = {
+        **fleet()["prices"],
+        "cpuCoreUsdPerHour": 0.04,
+        "memoryUsdPerGibHour": 0.01,
+        "loadBalancerUsdPerHour": 0.02,
+    }
+    ingress = {"enabled": True, "host": "llm.example.com", "tlsSecret": "llm-tls"}
+    write(project, "test", fleet(prices=prices, ingress=ingress, webUi={"enabled": True, "size": "10Gi"}))
+    plan = planned(capsys)
+    router, web_ui, balancer = plan["parts"]
+    each = 730 * (0.5 * 0.04 + 0.25 * 0.01)
+    assert router["monthlyUsd"]["leastUsd"] == pytest.approx(2 * each, abs=0.01)
+    assert router["monthlyUsd"]["mostUsd"] == pytest.approx(4 * each, abs=0.01)
+    assert web_ui["monthlyUsd"]["mostUsd"] == pytest.approx(730 * (0.25 * 0.04 + 0.01) + 10 * 0.1, abs=0.01)
+    assert balancer["monthlyUsd"]["mostUsd"] == pytest.approx(730 * 0.02)
+    taken = sum(part["monthlyUsd"]["mostUsd"] for part in plan["parts"])
+    assert plan["totals"]["mostUsd"] == pytest.approx(3 * 740 + taken, abs=0.02)
+    run("test", as_json=False)
+    assert "router" in capsys.readouterr().out
+
+
+def test_a_price_that_nobody_knows_is_never_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prices = {"provider": "lambda", "gpuHours": {"nvidia-l4": 1.0}}
+    write(project, "test", fleet(prices=prices))
+    assert planned(capsys)["totals"]["mostUsd"] is None
+    run("test", as_json=False)
+    said = capsys.readouterr().out
+    assert (
+        "router: no price is known of what it takes; set prices.cpuCoreUsdPerHour, prices.memoryUsdPerGibHour" in said
+    )
+
+
+def test_how_many_prices_are_not_confirmed_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = load_price_table().providers["azure"]
+    assert table.cpus is not None
+    write(project, "test", fleet(prices={"provider": "azure", "gpuHours": {"nvidia-l4": 1.0}}))
+    prices = planned(capsys)["prices"]
+    doubtful = [figure for figure in prices["figures"] if not figure["confirmed"]]
+    expected = 2 * (not table.cpus.confirmed) + (not table.storage.confirmed)
+    assert prices["unconfirmed"] == len(doubtful) == expected
+    run("test", as_json=False)
+    assert (f"{expected} of 4 prices are not confirmed" in capsys.readouterr().out) == (expected > 0)
+    write(project, "test", fleet())
+    run("test", as_json=False)
+    assert "not confirmed" not in capsys.readouterr().out
 
 
 def test_a_load_gives_the_expected_cost(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,22 +229,51 @@ def test_what_changes_against_a_stacks_file_elsewhere(
     assert "gone: removed" in said
 
 
-def test_what_changes_against_a_contract(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    contract = FleetContract(
-        stack="test",
-        target="kubernetes",
-        router=RouterAddresses.at("http://router"),
-        models={
-            "chat": ModelEndpoints(
-                model="mistral:7b", engine="ollama", context_length=2048, endpoints=(Endpoint(url="http://chat"),)
-            )
-        },
+def running(**models: ModelEndpoints) -> FleetContract:
+    """The contract of what runs."""
+    return FleetContract(
+        stack="test", target="kubernetes", router=RouterAddresses.at("http://router"), models=dict(models)
     )
+
+
+def replicas(count: int, usd_per_hour: float | None, *, discover: bool = False) -> ModelEndpoints:
+    endpoints = tuple(Endpoint(url=f"http://chat-{number}", discover=discover) for number in range(count))
+    return ModelEndpoints(
+        model="mistral:7b", engine="ollama", context_length=2048, endpoints=endpoints, usd_per_hour=usd_per_hour
+    )
+
+
+def test_what_changes_against_a_contract(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = project / "contract.json"
-    file.write_text(contract.to_json())
+    file.write_text(running(chat=replicas(1, None)).to_json())
     write(project, "test", fleet())
-    (change,) = planned(capsys, against=str(file))["against"]["changes"]
+    against = planned(capsys, against=str(file))["against"]
+    (change,) = against["changes"]
     assert change["fields"] == {"contextLength": {"before": 2048, "after": 8192}}
+    assert against["differencesUsd"] == {}
+    assert [line.partition(":")[0] for line in against["notCounted"]] == ["chat", "router"]
+
+
+def test_a_contract_with_prices_gives_the_difference_of_what_it_tells(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "contract.json"
+    contract = running(chat=replicas(2, 0.5), gone=replicas(1, 0.25), many=replicas(1, 9.0, discover=True))
+    file.write_text(contract.to_json())
+    many = {"model": "mistral:7b", "gpu": "nvidia-l4", "replicas": 5}
+    write(project, "test", fleet(models={**fleet()["models"], "many": many}))
+    against = planned(capsys, against=str(file))["against"]
+    assert against["differencesUsd"] == {
+        "leastUsd": pytest.approx(740 - (2 * 0.5 + 0.25) * 730),
+        "mostUsd": pytest.approx(3 * 740 - (2 * 0.5 + 0.25) * 730),
+    }
+    assert [line.partition(":")[0] for line in against["notCounted"]] == ["many", "router"]
+    page = project / "plan.html"
+    run("test", as_json=False, against=str(file))
+    run("test", as_json=False, against=str(file), as_markdown=True, page=page)
+    said = capsys.readouterr().out
+    assert said.count("not counted: many: the contract does not tell how many replicas run") == 2
+    assert "not counted: many" in page.read_text()
 
 
 def test_nothing_changes_against_itself(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +307,7 @@ def test_the_page_is_whole_and_loads_nothing(project: Path, capsys: pytest.Captu
     run("test", as_json=False, page=page)
     text = page.read_text()
     assert "<b>" not in text
-    assert "http" not in text.replace("&lt;", "").lower()
+    assert "://" not in text
     assert "<script" not in text
     for plot in text.split("<svg")[1:]:
         ElementTree.fromstring("<svg" + plot.partition("</svg>")[0] + "</svg>")

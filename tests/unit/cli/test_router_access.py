@@ -21,8 +21,10 @@ from components.local.paths import default_key_path
 from fleet_spec.contract import FleetContract, ModelEndpoints, RouterAddresses
 from fleet_spec.errors import BadInputError
 from fleet_spec.keys import new_key
+from fleet_spec.loading import load_spec
 
 pytestmark = pytest.mark.unit
+SPEC = load_spec({"models": {"assistant": "gemma3:270m"}})
 INSIDE = "http://router.llm-serving.svc.cluster.local"
 OUTSIDE = "https://llm.example.com"
 FORWARD = "kubectl --namespace llm-serving port-forward service/router 8080:80"
@@ -109,7 +111,7 @@ class Operator:
 def brought_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def bring(made: FleetContract, *, as_json: bool = False) -> None:
         monkeypatch.setattr(up, "find_project", lambda: Project(tmp_path))
-        monkeypatch.setattr(up, "check_stack", lambda project, stack: None)
+        monkeypatch.setattr(up, "check_stack", lambda project, stack: SPEC)
         monkeypatch.setattr(up, "open_stack", lambda project, stack, create: Operator(made))
         up.run("test", yes=True, as_json=as_json)
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.stack_changes import at, load, section
+from cli.stack_changes import at, load, made, put, section
 from cli.swap.edits import STAGES, Edits
+from cli.swap.journal import Settings
 from cli.swap.names import model_behind, name_for_candidate, name_for_new
+from cli.swap.proposal import Wanted, propose
 from fleet_spec.errors import BadInputError, SpecError
 from fleet_spec.loading import load_spec
 
@@ -182,10 +184,10 @@ def test_a_step_that_was_taken_is_not_taken_twice() -> None:
 def test_other_layouts_of_models_and_a_file_without_aliases(models: str) -> None:
     whole = models if models.startswith("{") else f"\n    {models}"
     text = f"config:\n  paddock:models: {whole}\n"
-    made = edits(text, {"model": "gemma3:1b"}).texts
-    assert config(made["beside"], "models")["chat-2"] == {"model": "gemma3:1b"}
-    assert list(config(made["final"], "models"))[-1] == "chat-2" or "other" in config(made["final"], "models")
-    assert config(made["final"], "aliases") == {"chat": "chat-2"}
+    texts = edits(text, {"model": "gemma3:1b"}).texts
+    assert config(texts["beside"], "models")["chat-2"] == {"model": "gemma3:1b"}
+    assert list(config(texts["final"], "models"))[-1] == "chat-2" or "other" in config(texts["final"], "models")
+    assert config(texts["final"], "aliases") == {"chat": "chat-2"}
 
 
 def test_a_layout_that_cannot_be_changed_is_refused_before_anything_is() -> None:
@@ -193,6 +195,103 @@ def test_a_layout_that_cannot_be_changed_is_refused_before_anything_is() -> None
     assert yaml.safe_load(shared)["config"]["paddock:models"]["chat"]["model"] == "llama3.1:8b"
     with pytest.raises(BadInputError, match="anchors"):
         edits(shared, {"model": "gemma3:1b"}).texts  # noqa: B018
+
+
+def test_the_only_entry_of_a_mapping_is_replaced_in_its_layout() -> None:
+    text = "config:\n  paddock:aliases:\n    default: a\n  paddock:target: local\n"
+    there = made(text, [put(section("aliases"), "default", {"a": 0.5, "b": 0.5})])
+    assert "  paddock:aliases:\n    default:" in there
+    assert made(there, [put(section("aliases"), "default", "a")]) == text
+
+
+ADAPTERS = """\
+config:
+  paddock:target: local
+  paddock:models:
+    chat:
+      model: llama3.1:8b
+      engine: ollama
+      contextLength: 2048
+      adapters:
+        law: law.gguf  # from the lawyers
+        medicine: {source: medicine.gguf}
+  paddock:aliases:
+    default: {chat: 90, law: 10}
+    doctor: medicine
+  paddock:router:
+    keys:
+      ci:
+        hash: "HASH"
+        scopes: [chat]
+        models: [law]
+"""
+
+
+def test_adapters_go_over_under_names_of_their_own_and_their_old_names_lead_to_them() -> None:
+    journal = propose(
+        Wanted("default-chat", "llama3.1:8b", context_length_tokens=4096), with_name(ADAPTERS), Settings()
+    )
+    assert [(one.old, one.new) for one in journal.every] == [
+        ("chat", "chat-2"),
+        ("law", "law-2"),
+        ("medicine", "medicine-2"),
+    ]
+    texts = journal.edits.texts
+    for stage in STAGES:
+        raw = {key.partition(":")[2]: value for key, value in load(texts[stage])["config"].items()}
+        raw["router"]["keys"]["ci"]["hash"] = "sha256:" + "0" * 64
+        assert load_spec(raw), "each stage is a config that comes up"
+        assert journal.edits.backward(texts[stage], "original") == with_name(ADAPTERS)
+    assert config(texts["beside"], "models")["chat-2"]["adapters"] == {
+        "law-2": "law.gguf",
+        "medicine-2": {"source": "medicine.gguf"},
+    }
+    assert config(texts["beside"], "aliases")["law-2-candidate"] == "law-2"
+    assert config(texts["final"], "aliases") == {
+        "default": {"chat-2": 90, "law-2": 10},
+        "doctor": "medicine-2",
+        "default-chat": "chat-2",
+        "chat": "chat-2",
+        "law": "law-2",
+        "medicine": "medicine-2",
+    }
+    assert config(texts["final"], "router")["keys"]["ci"]["models"] == ["law", "law-2"]
+    assert "law-2: law.gguf  # from the lawyers" in texts["final"]
+
+    back = propose(Wanted("chat", "llama3.1:8b", context_length_tokens=2048), texts["final"], Settings())
+    assert [(one.old, one.new) for one in back.every] == [
+        ("chat-2", "chat"),
+        ("law-2", "law"),
+        ("medicine-2", "medicine"),
+    ]
+    assert config(back.edits.texts["final"], "aliases")["law-2"] == "law"
+
+
+def with_name(text: str) -> str:
+    """With an alias of the model alone."""
+    return text.replace("    doctor: medicine\n", "    doctor: medicine\n    default-chat: chat\n")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Wanted("chat", "gemma3:1b"), "made for llama3.1:8b, and gemma3:1b cannot take over: law, medicine"),
+        (Wanted("law", "llama3.1:8b"), "'law' is an adapter of 'chat'"),
+        (Wanted("doctor", "llama3.1:8b"), "'medicine' is an adapter of 'chat'"),
+        (Wanted("lwa", "llama3.1:8b"), "did you mean 'law'"),
+        (Wanted("chat", "llama3.1:8b", context_length_tokens=512, new_name="law"), "'law' is taken"),
+    ],
+)
+def test_what_adapters_stand_in_the_way_of_is_refused(wanted: Wanted, told: str) -> None:
+    with pytest.raises(BadInputError, match=told):
+        propose(wanted, ADAPTERS, Settings())
+
+
+def test_an_adapter_under_an_ab_test_holds_its_model() -> None:
+    text = ADAPTERS + "  paddock:experiments:\n    both: {}\n"
+    text = text.replace("doctor: medicine", "both: {medicine: 0.5, law: 0.5}")
+    with pytest.raises(BadInputError, match=r"'medicine' is an arm of the A/B test on 'both'.*--keep medicine"):
+        propose(Wanted("chat", "llama3.1:8b", context_length_tokens=512), text, Settings())
 
 
 def test_names() -> None:

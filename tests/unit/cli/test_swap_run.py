@@ -14,7 +14,7 @@ from cli.engine.state import LockedError
 from cli.prompts import Prompt
 from cli.stack_changes import at, load, section
 from cli.swap.journal import JournalFile, Settings, SwapRunningError
-from cli.swap.names import arms_of
+from cli.swap.names import arms_of, served
 from cli.swap.proposal import Wanted, propose
 from cli.swap.run import Swap
 from cli.swap.watch import Pace, SwapError
@@ -80,7 +80,7 @@ class Fleet:
         if error is not None:
             raise error
         for alias, arms in data["aliases"].items():
-            assert set(arms_of(arms)) <= set(data["models"]), f"{alias} leads nowhere"
+            assert set(arms_of(arms)) <= set(served(data["models"])), f"{alias} leads nowhere"
         self.deployed = data
         self.ups += 1
         self.history.append(f"{sorted(data['models'])} chat={self.leads_to('chat')}")
@@ -96,6 +96,7 @@ class Fleet:
             }
             for name, entry in self.deployed["models"].items()
         }
+        models |= {name: models[base] for name, base in served(self.deployed["models"]).items() if name != base}
         url = "http://127.0.0.1:1"
         return FleetContract.from_mapping(
             {
@@ -113,7 +114,7 @@ class Fleet:
     def leads_to(self, name: str) -> str:
         arms = arms_of(self.deployed["aliases"].get(name)) or {name: 1.0}
         (model,) = arms
-        assert model in self.deployed["models"], f"{name} has vanished"
+        assert model in served(self.deployed["models"]), f"{name} has vanished"
         return model
 
     def ask(self, name: str, question: Question) -> Reply:
@@ -185,6 +186,35 @@ def test_a_swap_in_its_order(fleet: Fleet, file: JournalFile) -> None:
     assert (outcome.outcome, outcome.drained) == ("swapped", True)
     assert "# the one" in fleet.text
     demand_swapped(fleet, file)
+
+
+def test_adapters_come_along_warmed_and_are_drained_with_their_model(fleet: Fleet, file: JournalFile) -> None:
+    fleet.text = FILE.replace('{model: "llama3.1:8b"}', '{model: "llama3.1:8b", adapters: {law: law.gguf}}')
+    fleet.up()
+    fleet.busy["law"] = 2
+    warmed: list[str] = []
+    fleet.answer = lambda name, _: warmed.append(name)
+    journal = propose(
+        Wanted("default", "llama3.1:8b", context_length_tokens=512), fleet.text, Settings(drain_seconds=9)
+    )
+    swap = Swap(journal, file, fleet, fleet, pace=PACE, clock=fleet.clock, sleep=fleet.sleep)
+    outcome = swap.run()
+    assert warmed[:2] == ["chat-2-candidate", "law-2-candidate"]
+    assert (outcome.outcome, outcome.drained) == ("swapped", False), "what the adapter computed was looked at, too"
+    assert [fleet.leads_to(name) for name in ("chat", "law", "default")] == ["chat-2", "law-2", "chat-2"]
+    assert "law" in warmed, "that the old name is answered was seen"
+
+
+def test_an_adapter_that_does_not_answer_puts_everything_back(fleet: Fleet, file: JournalFile) -> None:
+    before = fleet.text = FILE.replace('{model: "llama3.1:8b"}', '{model: "llama3.1:8b", adapters: {law: law.gguf}}')
+    fleet.up()
+    bad = Reply(status=400, problem="no such adapter")
+    fleet.answer = lambda name, _: bad if name == "law-2-candidate" else None
+    journal = propose(Wanted("default", "llama3.1:8b", context_length_tokens=512), fleet.text, Settings())
+    outcome = Swap(journal, file, fleet, fleet, pace=PACE, clock=fleet.clock, sleep=fleet.sleep).run()
+    assert outcome.outcome == "undone"
+    assert "law-2 gives no answer" in outcome.why
+    assert fleet.text == before
 
 
 def test_the_old_model_goes_when_its_last_request_has_ended(fleet: Fleet, file: JournalFile) -> None:

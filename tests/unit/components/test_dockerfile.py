@@ -67,10 +67,11 @@ def test_what_is_installed_is_known_by_its_hash() -> None:
             if "pip install" in part or "pip sync" in part:
                 assert "--require-hashes" in part
                 assert "--only-binary=:all:" in part
-    lock = (ROOT / "docker" / "router.lock").read_text(encoding="utf-8")
-    entries = re.split(r"\n(?=\S)", lock.strip())
-    assert len(entries) > 5
-    assert all("--hash=sha256:" in entry for entry in entries)
+    for name in ("router.lock", "sbom.lock"):
+        lock = (ROOT / "docker" / name).read_text(encoding="utf-8")
+        entries = re.split(r"\n(?=\S)", lock.strip())
+        assert len(entries) > 5
+        assert all("--hash=sha256:" in entry for entry in entries)
 
 
 def test_what_is_copied_is_there_and_nothing_else_reaches_the_build() -> None:
@@ -138,8 +139,15 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_the_lock_has_every_name_that_it_is_made_from() -> None:
-    lock = (ROOT / "docker" / "router.lock").read_text(encoding="utf-8")
-    for line in (ROOT / "docker" / "router.in").read_text(encoding="utf-8").splitlines():
+@pytest.mark.parametrize("name", ["router", "sbom"])
+def test_the_lock_has_every_name_that_it_is_made_from(name: str) -> None:
+    lock = (ROOT / "docker" / f"{name}.lock").read_text(encoding="utf-8")
+    for line in (ROOT / "docker" / f"{name}.in").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             assert re.search(rf"^{re.escape(line)}==", lock, re.MULTILINE), f"{line}: run `make lock`"
+
+
+def test_the_last_stage_has_the_list_of_packages_and_not_its_writer() -> None:
+    assert any("cyclonedx-py" in rest and "/opt/paddock/sbom.cdx.json" in rest for rest in instructions("RUN"))
+    from_build = [rest.split()[1:] for rest in instructions("COPY") if rest.startswith("--from=build")]
+    assert from_build == [["/opt/paddock", "/opt/paddock"]], "what the build takes besides is in /opt/sbom"

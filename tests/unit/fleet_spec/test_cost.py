@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_spec.catalogue import load_catalogue
-from fleet_spec.cost import Commercial, MonthlyCost, Occupation, monthly_cost, token_cost, total
+from fleet_spec.cost import Commercial, Occupation, monthly_cost, token_cost, total
 from fleet_spec.fleet_cost import FleetCosts
 from fleet_spec.governance_spec import TokenPrice
 from fleet_spec.gpus import GPUS
@@ -139,7 +139,12 @@ def fleet(**changes: Any) -> FleetCosts:
         "gpuPools": {"p": {"gpuType": "nvidia-l4"}},
         "router": {"image": "r.example.com/p:1.0"},
         "valkey": {"mode": "none"},
-        "prices": {"gpuHours": {"nvidia-l4": 1.0}, "storageUsdPerGibMonth": 0.1},
+        "prices": {
+            "gpuHours": {"nvidia-l4": 1.0},
+            "storageUsdPerGibMonth": 0.1,
+            "cpuCoreUsdPerHour": 0,
+            "memoryUsdPerGibHour": 0,
+        },
         **changes,
     }
     return FleetCosts(load_spec(raw))
@@ -172,7 +177,7 @@ def test_the_models_own_price_wins() -> None:
 
 def test_the_fleets_own_parts_count_too() -> None:
     costs = fleet(valkey={"size": "10Gi"}, webUi={"enabled": True, "size": "30Gi"})
-    assert costs.rest() == MonthlyCost(4.0, 4.0, 4.0, 4.0, 4.0)
+    assert {one.part.name: one.cost.most_usd for one in costs.parts()} == {"router": 0, "web UI": 3.0, "Valkey": 1.0}
     assert costs.most_monthly_usd() == pytest.approx(730 + 10 + 4)
 
 

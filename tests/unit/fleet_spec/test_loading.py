@@ -120,7 +120,10 @@ def test_every_mistake_is_found_at_once() -> None:
             "keep one",
         ),
         ({"router": []}, "router", "a list", "keys and values"),
-        ({"webUi": {"enabled": True}}, "webUi.enabled", "", "false"),
+        ({"webUi": {"enabled": True, "port": 8080}}, "webUi.port", "router.port", "another"),
+        ({"webUi": {"enabled": True, "image": "example.com/chat:1"}}, "webUi.image", "package", "remove"),
+        ({"webUi": {"enabled": True, "storageClass": "fast"}}, "webUi.storageClass", ".paddock", "remove"),
+        ({"webUi": {"enabled": True, "secretKey": {"name": "mine", "key": "k"}}}, "webUi.secretKey", "Secret", "own"),
         ({"namespace": "No Good"}, "namespace", "'No Good'", ""),
     ],
 )

@@ -16,9 +16,9 @@ from fleet_spec.prices.hourly import (
     decided_prices,
     gpu_price,
     own_hardware_usd_per_hour,
-    storage_usd_per_gib_month,
 )
 from fleet_spec.prices.table import load_price_table
+from fleet_spec.prices.unit_prices import unit_price
 from fleet_spec.sizing.estimate import MIB, MemoryEstimate
 
 pytestmark = pytest.mark.unit
@@ -62,8 +62,12 @@ def test_a_replica_pays_for_its_share_of_a_machine() -> None:
     assert four is not None
     assert one.usd == pytest.approx(55.04 / 8)
     assert four.usd == pytest.approx(4 * one.usd)
-    assert "p5.48xlarge at aws" in one.source
-    assert not one.confirmed
+    assert "p5.48xlarge at aws" in four.source
+    assert "p5.4xlarge at aws" in one.source, "among equals the smaller machine"
+    assert one.confirmed
+    doubtful = gpu_price(prices(provider="azure"), "nvidia-h100-80gb")
+    assert doubtful is not None
+    assert not doubtful.confirmed
 
 
 def test_spare_capacity_costs_less_where_it_was_seen() -> None:
@@ -113,7 +117,7 @@ def test_the_provider_is_whose_nodes_the_pools_are(pool: dict[str, Any], provide
         }
     )
     assert decided_prices(spec).provider == provider
-    assert storage_usd_per_gib_month(decided_prices(spec)) is not None
+    assert unit_price(decided_prices(spec), "storage") is not None
 
 
 def test_the_cheapest_gpus_that_hold_come_first_with_the_fewest_of_each() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 
 import promql_parser
 import pytest
 import yaml
 
-from agent_runtime.router.metrics import Metrics
+from components.kubernetes.manifests.alerts import rule_groups
 from components.kubernetes.manifests.meta import Manifest
 from components.kubernetes.model import KubernetesPlan
 from tests.unit.kubernetes.configurations import CONFIGURATIONS, fleet, manifests_of, of_kind, planned
+from tests.unit.monitoring.served import named_in, served
 
 pytestmark = pytest.mark.unit
 
@@ -33,16 +33,10 @@ def expressions(manifests: list[Manifest]) -> tuple[list[str], set[str]]:
     found = [rule["expr"] for rule in rules]
     if "paddock-dashboard" in maps:
         panels = json.loads(maps["paddock-dashboard"]["data"]["paddock.json"])["panels"]
-        found += [panel["targets"][0]["expr"] for panel in panels]
+        found += [query["expr"] for panel in panels for query in panel.get("targets", ())]
     for one in of_kind(manifests, "ScaledObject").values():
         found += [trigger["metadata"]["query"] for trigger in one["spec"]["triggers"]]
     return found, {rule["record"] for rule in rules if "record" in rule}
-
-
-def served() -> set[str]:
-    """The series of the router's own /metrics."""
-    names = {family.name for family in Metrics().families(active={}, endpoints=[], connections=0)}
-    return names | {f"{name}_bucket" for name in names}
 
 
 def test_every_expression_is_promql_over_series_that_exist(plan: KubernetesPlan, manifests: list[Manifest]) -> None:
@@ -50,9 +44,7 @@ def test_every_expression_is_promql_over_series_that_exist(plan: KubernetesPlan,
     assert bool(found) == plan.spec.monitoring.enabled
     for expression in found:
         promql_parser.parse(expression)
-        bare = re.sub(r'"[^"]*"', '""', expression)
-        named = set(re.findall(r"\b(?:paddock|ollama|kube|DCGM|gpu_utilization)_\w+", bare))
-        assert named <= served() | recorded | OTHERS_SERIES, expression
+        assert named_in(expression) <= served() | recorded | OTHERS_SERIES, expression
 
 
 def test_a_name_with_dots_and_colons_is_meant_as_it_is() -> None:
@@ -68,3 +60,12 @@ def test_a_fleet_that_may_sleep_raises_no_alarm_about_it() -> None:
     down = "max by (model) (paddock_endpoint_healthy"
     assert not any(down in expression for expression in rules)
     assert any(down in expression for expression in awake)
+
+
+def test_no_two_alerts_have_one_name() -> None:
+    models = {name: {"model": "llama3.1:8b", "replicas": {"min": 1, "max": 3}} for name in ("one", "two")}
+    (group,) = (one for one in rule_groups(planned(fleet(models=models))) if one["name"].endswith("-alerts"))
+    names = [rule["alert"] for rule in group["rules"]]
+    assert len(set(names)) == len(names)
+    (full,) = (rule["expr"] for rule in group["rules"] if rule["alert"] == "PaddockQueueAtMaximum")
+    assert full.count(" or ") == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
 from agent_runtime.router.exposition import Family, Histogram, added_up, exposed, from_json, to_json
 from agent_runtime.router.metrics import Metrics
+from agent_runtime.router.process_metrics import ProcessMetrics
+from tests.unit.router.rig import eventually
 
 pytestmark = pytest.mark.unit
 
@@ -79,8 +82,9 @@ def test_another_worker_reads_what_was_written_for_it() -> None:
     metrics = Metrics()
     metrics.requests['odd "name"\n\\', 200, "ollama"] += 1
     metrics.latency["m", "ollama"].observe(0.2)
-    assert exposed(from_json(to_json(families(metrics)))).splitlines() == [
-        re.sub(r" (\d+)$", r" \1.0", line) if not line.startswith("#") else line for line in render(metrics)
+    found = families(metrics)
+    assert exposed(from_json(to_json(found))).splitlines() == [
+        re.sub(r" (\d+)$", r" \1.0", line) if not line.startswith("#") else line for line in exposed(found).splitlines()
     ]
 
 
@@ -88,3 +92,35 @@ def test_another_worker_reads_what_was_written_for_it() -> None:
 def test_what_is_no_worker_s_writing_is_told_apart(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|families|unpack"):
         from_json(text)
+
+
+def test_what_all_workers_read_alike_is_no_sum() -> None:
+    def told(name: str, value: float) -> list[Family]:
+        return [Family(name, "gauge", "", [("", (("scope", "fleet"),), value)])]
+
+    def together(name: str, *values: float) -> float:
+        return added_up([told(name, value) for value in values])[0].samples[0][2]
+
+    assert together("paddock_budget_usd", 1000.0, 1000.0) == 1000.0
+    assert together("paddock_forecast_usd", 3.0, 4.0) == 4.0, "whoever answers has looked last"
+    assert together("paddock_ledger_up", 0, 1) == 0, "one that cannot write is one too many"
+    assert together("paddock_endpoint_healthy", 1, 0) == 1
+    assert together("paddock_client_connections", 1, 2) == 3
+
+
+def test_the_process_tells_what_it_uses() -> None:
+    values = {one.name: one.samples[0][2] for one in families(Metrics()) if one.name.startswith("paddock_process")}
+    assert values["paddock_process_cpu_seconds_total"] > 0
+    assert values["paddock_process_resident_memory_bytes"] > 1_000_000
+    assert values["paddock_process_open_files"] > 0
+
+
+async def test_an_event_loop_that_is_held_up_is_seen() -> None:
+    process = ProcessMetrics()
+    process.families()
+    loop = asyncio.get_running_loop()
+    held_until = loop.time() + 0.8
+    while loop.time() < held_until:
+        """Nothing else gets its turn."""
+    await eventually(lambda: process.lag.total)
+    assert process.lag.total >= 0.2

@@ -97,15 +97,15 @@ def test_the_page_holds_everything_it_shows_and_no_markup_of_others() -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert not re.search(r"(?:src|href|url\()\s*=?\s*[\"']?https?:", page)
-    (picture,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    drawn = ET.fromstring(picture)
-    titles = [title.text for title in drawn.iter("title")]
+    days, models = (ET.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+    titles = [one.findtext("title") for one in days.iter("rect")]
     assert titles == [
         "2026-11-01 local: 1.00 USD",
         "2026-11-02 local: 0.00 USD",
         "2026-11-02 commercial: 5.00 USD",
         "2026-11-03 local: 0.5 USD",
     ]
+    assert models.findtext("desc") == "assistant: 6.00 USD; a&b: 0.5 USD"  # the dearest first
 
 
 def test_the_page_of_nothing_says_so() -> None:
