@@ -221,3 +221,10 @@ def test_an_entry_is_made_from_what_an_ollama_holds(project: Path, ollama: str) 
     assert entry["sources"] == {"ollama": {"tag": "tiny:95k", "quantization": "Q4_K_M"}}
     with pytest.raises(BadInputError, match="does not hold 'other:1b'"):
         run("add", "other:1b", "--url", ollama)
+
+
+def test_the_catalogue_of_a_stack_that_is_not_there_is_no_answer(project: Path) -> None:
+    with pytest.raises(BadInputError, match="nosuch"):
+        run("list", "--stack", "nosuch")
+    (project / "Pulumi.dev.yaml").unlink()
+    assert len(listed()) == len(load_catalogue().models)
