@@ -3,8 +3,7 @@
 One run, on one machine, several rounds each, in turn:
 
 - the container: from `podman run` to the first 200 of /healthz on the published port;
-- the bare process: the same router from this checkout's environment, from its start to the same answer;
-- the floor under the container: `podman run --rm` of the base with nothing to do, to its end.
+- the bare process: the same router from this checkout's environment, from its start to the same answer.
 
 Usage: python bench/image.py [--rounds N] [--json FILE]
 
@@ -32,6 +31,7 @@ from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROUTER = "localhost/paddock-router:1"
+NETWORK = "bench"
 CONTRACT = {
     "version": 1,
     "stack": "bench",
@@ -62,7 +62,7 @@ def container(podman: Podman, folder: Path) -> float:
     port = free_port()
     begun = time.perf_counter()
     name = podman.text(
-        *("run", "--detach", *LIMITS, "--publish", f"127.0.0.1:{port}:8080"),
+        *("run", "--detach", *LIMITS, "--network", NETWORK, "--publish", f"127.0.0.1:{port}:8080"),
         *("--volume", f"{folder}:/etc/paddock:ro", ROUTER),
     )
     try:
@@ -84,12 +84,6 @@ def process(folder: Path) -> float:
         running.wait(30)
 
 
-def floor(podman: Podman, base: str) -> float:
-    begun = time.perf_counter()
-    podman.run("run", "--rm", *LIMITS, base, "true")
-    return time.perf_counter() - begun
-
-
 def megabytes(podman: Podman, image: str) -> float:
     return json.loads(podman.text("image", "inspect", image))[0]["Size"] / 1e6
 
@@ -104,10 +98,11 @@ def measure(rounds: int) -> dict[str, object]:
         (folder / "keys" / "default").write_text(os.urandom(KEY_BYTES).hex())
         base = podman.tool("image_base.sh")
         podman.tool("router_image.sh", "--base", base)
+        # The default network may be that of another podman on this machine.
+        podman.run("network", "create", NETWORK)
         ways: dict[str, Callable[[], float]] = {
             "container": lambda: container(podman, folder),
             "bare process": lambda: process(folder),
-            "an empty container": lambda: floor(podman, base),
         }
         for way in ways.values():
             way()

@@ -172,6 +172,15 @@ def test_a_server_that_dies_halfway_leaves_what_was_measured(
     assert "not all could be measured of: simulated" in printed.err
 
 
+@pytest.fixture
+def ctrl_c_counts() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and so would the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_counts")
 def test_ctrl_c_keeps_what_was_measured(serve: Any, paddock: Any, capsys: pytest.CaptureFixture[str]) -> None:
     def answer(number: int, _body: dict[str, Any]) -> Reply:
         if number == 12:
