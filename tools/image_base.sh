@@ -10,7 +10,8 @@ set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cache=${PADDOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/paddock}
-mirror=${PADDOCK_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# debootstrap knows a mirror of its own.
+mirror=${PADDOCK_DEBIAN_MIRROR:-}
 suite=trixie
 # Counts up with what this script does to the system, so that a base of an older script is not taken for this one's.
 recipe=1
@@ -27,7 +28,7 @@ clean_up() {
 trap clean_up EXIT
 
 bootstrap() {
-    debootstrap --variant=minbase --include=python3,python3-pip,ca-certificates "$suite" "$1" "$mirror" >"$scratch/log" 2>&1 ||
+    debootstrap --variant=minbase --include=python3,python3-pip,ca-certificates "$suite" "$1" ${mirror:+"$mirror"} >"$scratch/log" 2>&1 ||
         { tail -n 20 "$scratch/log" >&2; return 1; }
 }
 
