@@ -109,6 +109,7 @@ def _show(outcome: Outcome, contract: FleetContract, answer: Answer | None) -> N
         ["router", "OpenAI API", "", contract.router.openai],
         ["router", "Ollama API", "", contract.router.ollama],
         ["router", "metrics", "", contract.router.metrics],
+        ["router", "page, in a browser", "", contract.router.external_url or contract.router.url],
     ]
     if contract.web_ui is not None:
         rows.append(["web UI", "open-webui", "", contract.web_ui.external_url or contract.web_ui.url])
