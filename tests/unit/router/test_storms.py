@@ -144,7 +144,10 @@ async def test_nothing_is_left_of_a_storm(tmp_path: Path, seed: int) -> None:
 
     limits = replace(QUICK, first_byte_seconds=0.3, idle_gap_seconds=0.3, head_seconds=0.5, body_gap_seconds=0.5)
     async with running(tmp_path, moody, moody, limits=limits) as rig:
-        await storm(rig, rng)
+        for _ in range(5):  # on a busy machine the clients of a whole storm may lose patience before any is heard
+            await storm(rig, rng)
+            if any(engine.asked for engine in rig.engines):
+                break
         await demand_quiet(rig)
         assert await rig.metric('ollama_active_requests{model="m"}') == 0
         assert await rig.metric('paddock_queue_waiting_requests{model="m",tier="local"}') == 0
