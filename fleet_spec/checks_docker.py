@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from fleet_spec.checks_vllm import vllm_problems
 from fleet_spec.docker_spec import DockerSpec
 from fleet_spec.errors import Problem
 from fleet_spec.model_spec import ModelSpec
@@ -49,23 +50,10 @@ def _engine(key: str, model: ModelSpec) -> Iterator[Problem]:
     if model.engine == "vllm":
         if model.weights is not None:
             yield Problem(f"{key}.weights", "vLLM serves no GGUF file here", "write engine: ollama or llamacpp")
-        if model.parallel != 1:
-            yield Problem(
-                f"{key}.parallel",
-                f"{model.parallel}: vLLM makes its batches itself",
-                "write it as vllm.maxSequences, and remove this one",
-            )
+        yield from vllm_problems(key, model)
         if model.gpu is None:
             yield Problem(
                 f"{key}.gpu", "is missing: the image of vLLM needs a GPU", "name one, or write engine: ollama"
-            )
-        split = model.vllm.tensor_parallel
-        count = model.gpu.count if model.gpu is not None else 1
-        if split is not None and split != count:
-            yield Problem(
-                f"{key}.vllm.tensorParallel",
-                f"{split} is not the number of GPUs of one replica, {count}",
-                f"write gpu.count: {split}, or leave it out",
             )
         return
     if model.vllm != ModelSpec(model="any").vllm:

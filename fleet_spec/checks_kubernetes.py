@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from fleet_spec.checks_gpu_pools import capacity_problems, gpu_problems, pool_problems
 from fleet_spec.checks_versions import older, too_old
+from fleet_spec.checks_vllm import vllm_problems
 from fleet_spec.errors import Problem
 from fleet_spec.kubernetes_spec import AutoscalingSpec
 from fleet_spec.model_spec import ModelSpec
@@ -50,20 +51,7 @@ def _engine(key: str, model: ModelSpec) -> Iterator[Problem]:
             "bake it into an image: storage.mode image",
         )
     if model.engine == "vllm":
-        if model.parallel != 1:
-            yield Problem(
-                f"{key}.parallel",
-                f"{model.parallel}: vLLM makes its batches itself",
-                "write it as vllm.maxSequences, and remove this one",
-            )
-        split = model.vllm.tensor_parallel
-        count = model.gpu.count if model.gpu is not None else 1
-        if split is not None and split != count:
-            yield Problem(
-                f"{key}.vllm.tensorParallel",
-                f"{split} is not the number of GPUs of one replica, {count}",
-                f"write gpu.count: {split}, or leave it out",
-            )
+        yield from vllm_problems(key, model)
 
 
 def _scaling(key: str, model: ModelSpec, rest: FleetSpec) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from components.docker.description import Container, DockerFleetDescription, HostMount, PublishedPort, VolumeMount
+from components.yaml_text import ReadableDumper
 
 COMPOSE_FILE = "compose.yaml"
 EXAMPLE_FILE = ".env.example"
@@ -28,22 +29,6 @@ class ComposeRendering:
     secrets: tuple[str, ...]
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and everything in full: no anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        del data
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)  # pyright: ignore[reportUnknownMemberType]
-
-
-_Dumper.add_representer(str, _text)
-
-
 def render_compose(fleet: DockerFleetDescription, contents: dict[str, str]) -> ComposeRendering:
     """Write a fleet as a compose file.
 
@@ -51,7 +36,7 @@ def render_compose(fleet: DockerFleetDescription, contents: dict[str, str]) -> C
         fleet: What to write.
         contents: What is in the files that are no secrets, by name. They lie beside the compose file.
     """
-    text = yaml.dump(compose_document(fleet), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    text = yaml.dump(compose_document(fleet), Dumper=ReadableDumper, sort_keys=False, width=120, allow_unicode=True)
     files = {COMPOSE_FILE: text, EXAMPLE_FILE: _example(fleet), **contents}
     return ComposeRendering(files, fleet.secrets)
 

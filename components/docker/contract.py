@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from components.contract import contract_of
 from components.docker.model import DockerModel, DockerPlan, WeightsFile
-from components.tiers import build_tiers
-from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
+from fleet_spec.contract import Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is published everywhere answers here too
 
@@ -21,21 +21,13 @@ def build_contract(plan: DockerPlan, other: FleetContract | None = None) -> Flee
     """
     spec = plan.spec
     models = {model.name: _model(model) for model in plan.models}
-    return FleetContract(
-        stack=plan.stack,
-        target="docker",
+    return contract_of(
+        spec,
+        plan.stack,
+        models=models,
         router=RouterAddresses.at(host_url(spec.router.host, spec.router.port)),
         web_ui=WebUi(url=host_url(spec.router.host, spec.web_ui.port)) if spec.web_ui.enabled else None,
-        models=models,
-        aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        experiments=dict(spec.experiments),
-        tiers=build_tiers(spec.tiers, models, spec.aliases, spec.catalogue, other),
-        budget=Budget(
-            monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
-        ),
-        privacy=spec.privacy,
-        routing=spec.routing,
-        keys=dict(spec.router.keys),
+        other=other,
     )
 
 

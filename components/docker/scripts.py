@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-OLLAMA_FROM_FILE = r"""set -euo pipefail
-say() { echo "paddock: $*"; }
-say "checking $PADDOCK_WEIGHTS"
+from components.kubernetes.manifests.engines.ollama import SAY, UNLESS_IN_STORE
+
+OLLAMA_FROM_FILE = (
+    SAY
+    + r"""say "checking $PADDOCK_WEIGHTS"
 echo "$PADDOCK_SHA256  $PADDOCK_WEIGHTS" | sha256sum --check --status ||
   { say "$PADDOCK_WEIGHTS is not the file that the config names: another SHA-256"; exit 1; }
-ollama serve >"$HOME/server.log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null || true' EXIT
-for _ in $(seq 120); do
-  ollama list >/dev/null 2>&1 && break
-  kill -0 "$server" 2>/dev/null || { say "the server ended:"; cat "$HOME/server.log"; exit 1; }
-  sleep 0.5
-done
-if ollama show "$PADDOCK_MODEL" >/dev/null 2>&1; then
-  say "$PADDOCK_MODEL is in the store already"
-  exit 0
-fi
-printf '%s\n' "$PADDOCK_MODELFILE" >"$HOME/Modelfile"
+"""
+    + UNLESS_IN_STORE
+    + r"""printf '%s\n' "$PADDOCK_MODELFILE" >"$HOME/Modelfile"
 ollama create "$PADDOCK_MODEL" -f "$HOME/Modelfile" >"$HOME/create.log" 2>&1 ||
   { say "the file was not taken into the store:"; cat "$HOME/create.log"; exit 1; }
 ollama show "$PADDOCK_MODEL" >/dev/null || { say "$PADDOCK_MODEL is not whole"; exit 1; }
 say "$PADDOCK_MODEL is in the store, checked"
 """
+)
 """Takes a GGUF file of the host into Ollama's store."""
 
 CHECK_FILE = """\

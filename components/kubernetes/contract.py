@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from components.contract import contract_of
 from components.kubernetes.manifests.engines import ENGINES
 from components.kubernetes.manifests.meta import ROUTER, WEB_UI
 from components.kubernetes.model import KubernetesModel, KubernetesPlan
-from components.tiers import build_tiers
-from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
+from fleet_spec.contract import Endpoint, FleetContract, ModelEndpoints, RouterAddresses, WebUi
 
 
 def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> FleetContract:
@@ -29,23 +29,15 @@ def build_contract(plan: KubernetesPlan, other: FleetContract | None = None) -> 
     if spec.web_ui.enabled:
         host = outside.web_ui_host if outside is not None else None
         web_ui = WebUi(url=f"http://{plan.service_host(WEB_UI)}", external_url=_https(host))
-    return FleetContract(
-        stack=plan.stack,
-        target="kubernetes",
+    return contract_of(
+        spec,
+        plan.stack,
+        models=models,
         router=RouterAddresses.at(
             f"http://{plan.service_host(ROUTER)}", _https(outside.host if outside is not None else None)
         ),
         web_ui=web_ui,
-        models=models,
-        aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        experiments=dict(spec.experiments),
-        tiers=build_tiers(spec.tiers, models, spec.aliases, spec.catalogue, other),
-        budget=Budget(
-            monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
-        ),
-        privacy=spec.privacy,
-        routing=spec.routing,
-        keys=dict(spec.router.keys),
+        other=other,
         open_metrics=spec.monitoring.enabled and spec.monitoring.open_metrics,
     )
 

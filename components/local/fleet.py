@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pulumi
 
+from components.contract import contract_of
 from components.local.adapters import adapter_entries, adapter_scales
 from components.local.model_service import ModelService
 from components.local.paths import stack_directory
@@ -14,8 +15,7 @@ from components.local.plan import LocalModel, gather_facts, plan_fleet
 from components.local.router import Router, router_url
 from components.local.web_ui import WebUi, require_installed, web_ui_address
 from components.tier_sources import ROUTER_KEY, plainly, read_tiers
-from components.tiers import build_tiers
-from fleet_spec.contract import Budget, Endpoint, FleetContract, ModelEndpoints, RouterAddresses
+from fleet_spec.contract import Endpoint, FleetContract, ModelEndpoints, RouterAddresses
 from fleet_spec.spec import FleetSpec
 
 LOCAL_USD_PER_HOUR = 0.50
@@ -57,21 +57,13 @@ def build_contract(
         )
         served[model.name] = entry
         served.update(adapter_entries(model.name, entry, model.adapters))
-    return FleetContract(
-        stack=stack,
-        target="local",
+    return contract_of(
+        spec,
+        stack,
+        models=served,
         router=RouterAddresses.at(router_url(spec.router)),
         web_ui=web_ui_address(spec),
-        models=served,
-        aliases={alias: dict(arms) for alias, arms in spec.aliases.items()},
-        experiments=dict(spec.experiments),
-        tiers=build_tiers(spec.tiers, served, spec.aliases, spec.catalogue, other),
-        budget=Budget(
-            monthly_usd=spec.budget.monthly_usd, soft_limit=spec.budget.soft_limit, tiers=dict(spec.budget.tiers)
-        ),
-        privacy=spec.privacy,
-        routing=spec.routing,
-        keys=dict(spec.router.keys),
+        other=other,
     )
 
 

@@ -12,12 +12,10 @@ from components.kubernetes.model import KubernetesModel, KubernetesPlan
 PORT = 11434
 _LOOPBACK = f"127.0.0.1:{PORT}"
 
-# The server of the init container is its own: the pod's is not there yet. `show` answers only where the model is
-# whole, so a store that has it is left alone and nothing is asked of the network. Progress comes with terminal
-# sequences, one line over the other; they are taken out, and a line is written when its text changes.
-LOAD_SCRIPT = r"""set -euo pipefail
+SAY = r"""set -euo pipefail
 say() { echo "paddock: $*"; }
-ollama serve >"$HOME/server.log" 2>&1 &
+"""
+UNLESS_IN_STORE = r"""ollama serve >"$HOME/server.log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT
 for _ in $(seq 120); do
@@ -29,12 +27,22 @@ if ollama show "$PADDOCK_MODEL" >/dev/null 2>&1; then
   say "$PADDOCK_MODEL is in the store already"
   exit 0
 fi
-say "fetching $PADDOCK_MODEL"
+"""
+"""Starts a server for as long as the script runs, and ends the script where the model is whole already."""
+
+# The server of the init container is its own: the pod's is not there yet. `show` answers only where the model is
+# whole, so a store that has it is left alone and nothing is asked of the network. Progress comes with terminal
+# sequences, one line over the other; they are taken out, and a line is written when its text changes.
+LOAD_SCRIPT = (
+    SAY
+    + UNLESS_IN_STORE
+    + r"""say "fetching $PADDOCK_MODEL"
 ollama pull "$PADDOCK_MODEL" 2>&1 | tr '\r' '\n' | sed -u 's/\x1b\[[0-9;?]*[A-Za-z]//g' |
   awk '{ line = $1 " " $2 " " $3 } NF && line != last { print "paddock: " $0; fflush(); last = line }'
 ollama show "$PADDOCK_MODEL" >/dev/null || { say "$PADDOCK_MODEL is not whole after the pull"; exit 1; }
 say "$PADDOCK_MODEL is in the store, checked"
 """
+)
 
 _WAIT = r"""set -euo pipefail
 manifest() { ollama show "$PADDOCK_MODEL" >/dev/null 2>&1; }
