@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
 import httpx
 
-from agent_runtime.authorization import authorization
+from agent_runtime.router_auth import UNAUTHORIZED, RouterAuth
 from fleet_spec.errors import BadInputError, PaddockError
 
-HTTP_UNAUTHORIZED = 401
 HTTP_NOT_FOUND = 404
 CONNECT_TIMEOUT_SECONDS = 5.0
 REPLY_TIMEOUT_SECONDS = 600.0
@@ -133,11 +131,10 @@ class ChatClient:
             transport: Where requests go in a test.
         """
         self._url = openai_url
-        self._key = api_key
-        self._find_key = find_key if api_key is None else None
+        auth = RouterAuth(api_key, find_key, statuses=(UNAUTHORIZED,))
         timeout = httpx.Timeout(REPLY_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         # The environment's proxies are for the world outside; a router that is near is reached directly.
-        self._http = httpx.Client(timeout=timeout, transport=transport, trust_env=through_proxies)
+        self._http = httpx.Client(auth=auth, timeout=timeout, transport=transport, trust_env=through_proxies)
 
     def ask(self, question: str, *, model: str, max_tokens: int, temperature: float = 0.0) -> Answer:
         """Ask one question and wait for the whole answer. Raises what :meth:`stream` raises."""
@@ -174,25 +171,12 @@ class ChatClient:
 
     def _events(self, body: dict[str, Any]) -> Generator[dict[str, Any]]:
         try:
-            with self._post(body) as response:
-                if response.status_code != HTTP_UNAUTHORIZED or not self._found_key():
-                    yield from _reply_events(response)
-                    return
-            with self._post(body) as response:
+            with self._http.stream("POST", f"{self._url}/chat/completions", json=body) as response:
                 yield from _reply_events(response)
         except httpx.ConnectError as error:
             raise RouterUnreachableError(f"no router answers at {self._url}. fix: paddock up") from error
         except httpx.HTTPError as error:
             raise ReplyError(f"the reply from {self._url} broke off: {error}") from error
-
-    def _post(self, body: dict[str, Any]) -> AbstractContextManager[httpx.Response]:
-        return self._http.stream("POST", f"{self._url}/chat/completions", json=body, headers=authorization(self._key))
-
-    def _found_key(self) -> bool:
-        find, self._find_key = self._find_key, None
-        if find is not None:
-            self._key = find()
-        return find is not None and self._key is not None
 
 
 def _reply_events(response: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -223,7 +207,7 @@ def _error(response: httpx.Response) -> PaddockError:
         message = response.text[:200]
     if response.status_code == HTTP_NOT_FOUND:
         return UnknownModelError(message)
-    if response.status_code == HTTP_UNAUTHORIZED:
+    if response.status_code == UNAUTHORIZED:
         return KeyRefusedError(f"the router wants a key: {message}. fix: export PADDOCK_API_KEY with one that it knows")
     return ReplyError(f"the router answered {response.status_code}: {message}")
 

@@ -7,17 +7,17 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import httpx
 
-from agent_runtime.authorization import authorization
+from agent_runtime.router_auth import RouterAuth
 
 ANSWER_SECONDS = 600.0
 """Longest silence while an answer is awaited: a cold model may take minutes to load."""
 _CONNECT_SECONDS = 5.0
-_KEY_STATUSES = (401, 403)
 _ACTIVE = re.compile(r"^paddock_model_active_requests\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
 
 
@@ -86,10 +86,9 @@ class RouterAsking:
             through_proxies: Whether the environment's proxies and certificates count.
             transport: Where requests go in a test.
         """
-        self._key = api_key
-        self._find_key = find_key if api_key is None else None
         self._http = httpx.Client(
             base_url=url,
+            auth=RouterAuth(api_key, find_key),
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=through_proxies,
@@ -119,37 +118,9 @@ class RouterAsking:
         counts = [one["count"] for one in _ACTIVE.finditer(text) if wanted <= set(one["labels"].split(","))]
         return sum(int(float(count)) for count in counts)
 
-    def _opened(self, method: str, path: str, body: dict[str, Any] | None) -> _Opened:
-        return _Opened(lambda: self._send(method, path, body), self._found_key)
-
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    def _opened(self, method: str, path: str, body: dict[str, Any] | None) -> AbstractContextManager[httpx.Response]:
         headers = {"X-Paddock-Tier": "local", "Cache-Control": "no-store"} if body is not None else {}
-        request = self._http.build_request(method, path, json=body, headers={**headers, **authorization(self._key)})
-        return self._http.send(request, stream=True)
-
-    def _found_key(self) -> bool:
-        find, self._find_key = self._find_key, None
-        self._key = find() if find is not None else None
-        return self._key is not None
-
-
-class _Opened:
-    """A response while it is open; asked for again, once, where the router wants a key and one is found."""
-
-    def __init__(self, send: Callable[[], httpx.Response], found_key: Callable[[], bool]) -> None:
-        self._send, self._found_key = send, found_key
-        self._response: httpx.Response | None = None
-
-    def __enter__(self) -> httpx.Response:
-        self._response = self._send()
-        if self._response.status_code in _KEY_STATUSES and self._found_key():
-            self._response.close()
-            self._response = self._send()
-        return self._response
-
-    def __exit__(self, *_: object) -> None:
-        if self._response is not None:
-            self._response.close()
+        return self._http.stream(method, path, json=body, headers=headers)
 
 
 def _request(name: str, question: Question) -> tuple[str, dict[str, Any]]:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from agent_runtime.authorization import KEY_VARIABLE, authorization
+from agent_runtime.authorization import KEY_VARIABLE
+from agent_runtime.router_auth import FORBIDDEN, UNAUTHORIZED, RouterAuth
 from cli.contract import read_contract
 from cli.project import find_project
 from cli.router_access import require_way, stack_key
@@ -17,7 +18,7 @@ from fleet_spec.errors import BadInputError, PaddockError
 
 _PATH = "/api/paddock/experiments"
 _TIMEOUT_SECONDS = 60.0
-_KEY_STATUSES = (401, 403)
+_KEY_STATUSES = (UNAUTHORIZED, FORBIDDEN)
 
 
 class ExperimentsUnavailableError(PaddockError):
@@ -51,11 +52,14 @@ class ExperimentsRouter:
         if urlsplit(url).scheme not in ("http", "https"):
             raise BadInputError(f"--router {url} is no address. fix: such as http://127.0.0.1:8080")
         self.url = url.rstrip("/").removesuffix("/v1")
-        self.api_key = api_key
         self.through_proxies = through_proxies
-        self._find_key = find_key if api_key is None else None
+        self._auth = RouterAuth(api_key, find_key)
         self._http = httpx.Client(
-            base_url=self.url, timeout=_TIMEOUT_SECONDS, trust_env=through_proxies, transport=transport
+            base_url=self.url,
+            auth=self._auth,
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=through_proxies,
+            transport=transport,
         )
 
     @classmethod
@@ -76,6 +80,11 @@ class ExperimentsRouter:
             find_key=lambda: stack_key(find_project(), contract),
             through_proxies=way == contract.router.external_url,
         )
+
+    @property
+    def api_key(self) -> str | None:
+        """What the router is shown; one that was found since counts."""
+        return self._auth.api_key
 
     def experiments(self, *, points: int = 0) -> dict[str, Any]:
         """Everything that it tells of them: name -> what happened.
@@ -99,10 +108,7 @@ class ExperimentsRouter:
 
     def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         try:
-            response = self._http.request(method, path, json=body, headers=authorization(self.api_key))
-            if response.status_code in _KEY_STATUSES and self._find_key is not None:
-                self.api_key, self._find_key = self._find_key(), None
-                response = self._http.request(method, path, json=body, headers=authorization(self.api_key))
+            response = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise ExperimentsUnavailableError(f"no router answers at {self.url}: {error}. fix: paddock up") from error
         if response.status_code in _KEY_STATUSES:
